@@ -1,0 +1,1 @@
+"""The pure core: events, rules, columns and kernel. No IO, no clock, no randomness."""

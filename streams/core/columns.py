@@ -1,0 +1,191 @@
+"""A shard's state as columns: what the kernel reads and writes, and nothing else.
+
+Tickers, strategies and bucket rules are dense numbers here; names live in `tickers` and `engine`.
+A column is an array that is longer than what is used of it; growing one copies it.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.core.limits import FOREVER, NEVER
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint32]
+Bytes = npt.NDArray[np.uint8]
+
+FLAGS_IN_WORD: Final = 32
+
+
+class TickerColumns(NamedTuple):
+    """One entry a ticker: its last update, what is due, and where its row of pairs lies."""
+
+    last_update: Int64s
+    next_due: Int64s
+    """No pair of this ticker can fire before this time. NEVER: look at the row."""
+    settled: Int64s
+    """From this time on, a tick that is not due is a duplicate for every pair of the row."""
+    row_start: Int64s
+    row_awake: Int32s
+    """Pairs of the row that may fire: they stand first."""
+    row_used: Int32s
+    """All pairs of the row. Those behind the awake ones have left a universe, and are remembered."""
+    row_room: Int32s
+    chain_head: Int32s
+    """First tick of this step that the row must be looked at for; -1 for none."""
+    chain_tail: Int32s
+
+
+class PairColumns(NamedTuple):
+    """One entry a pair, the rows of all tickers one behind the other (compressed sparse rows with room)."""
+
+    strategy: Int32s
+    rule: Int32s
+    last_bucket: Int64s
+
+
+class RuleColumns(NamedTuple):
+    """One entry a bucket rule, with the interval that it met last; segments of all rules in one table."""
+
+    step_ms: Int64s
+    until_ms: Int64s
+    segment_from: Int64s
+    segment_to: Int64s
+    now_from: Int64s
+    now_until: Int64s
+    now_bucket: Int64s
+    segment_starts: Int64s
+    segment_ends: Int64s
+
+
+class StrategyColumns(NamedTuple):
+    """One entry a strategy; `level` lists those throttled as a whole."""
+
+    rule: Int32s
+    last_trigger: Int64s
+    level: Int32s
+
+
+class Tracking(NamedTuple):
+    """Which tickers were updated in this step: a bit each, the time of its last update, and one counter for all."""
+
+    flags: Words
+    stamps: Int64s
+    counter: Int64s
+
+
+class Columns(NamedTuple):
+    """All the state of one shard that decides."""
+
+    tickers: TickerColumns
+    tracking: Tracking
+    pairs: PairColumns
+    rules: RuleColumns
+    strategies: StrategyColumns
+    counts: Int64s
+    scalars: Int64s
+
+
+class Batch(NamedTuple):
+    """Ticks of one step. `next_tick` is the kernel's to write: the chain of ticks of one ticker."""
+
+    ticker: Int32s
+    ts_ms: Int64s
+    moves_price: Bytes
+    next_tick: Int32s
+
+
+class FireColumns(NamedTuple):
+    """Room for fires: the tick within the batch, the strategy, the bucket, and the time that fired it."""
+
+    tick: Int32s
+    strategy: Int32s
+    bucket_ms: Int64s
+    ts_ms: Int64s
+
+
+class Counters:
+    """Positions in the array of totals that the kernel keeps."""
+
+    TICKS: Final = 0
+    IRRELEVANT: Final = 1
+    UPDATES: Final = 2
+    FIRED: Final = 3
+    BUCKET_DUP: Final = 4
+    LATE: Final = 5
+    NO_BUCKET: Final = 6
+    TRIGGERED: Final = 7
+    CLOCKS: Final = 8
+    LOOKS: Final = 9
+    """Pairs looked at."""
+    CORRUPTIONS: Final = 10
+    SIZE: Final = 11
+
+
+class Scalars:
+    """Positions in the array of single values that the kernel keeps."""
+
+    STREAM_MS: Final = 0
+    LEVEL_DUE: Final = 1
+    """No strategy that is throttled as a whole can fire before this stream time."""
+    TOUCHED: Final = 2
+    """Tickers updated in this step, counted apart from their flags."""
+    TOUCHED_MIX: Final = 3
+    PAIR_FIRES: Final = 4
+    LEVEL_FIRES: Final = 5
+    RESUME_AT: Final = 6
+    """Where a step that found its buffer full goes on: a tick or a ticker, by the phase."""
+    USED_TICKERS: Final = 7
+    SIZE: Final = 8
+
+
+def fire_columns(size: int) -> FireColumns:
+    """Room for `size` fires."""
+    return FireColumns(*(np.empty(size, kind) for kind in (np.int32, np.int32, np.int64, np.int64)))
+
+
+def grown(column: npt.NDArray[Any], size: int, fill: int) -> npt.NDArray[Any]:
+    """The column with room for `size` entries, the new ones filled; itself where it is long enough."""
+    if len(column) >= size:
+        return column
+    out = np.full(max(size, len(column) + len(column) // 2), fill, column.dtype)
+    out[: len(column)] = column
+    return out
+
+
+_TICKER_FILLS: Final = TickerColumns(NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1)  # type: ignore[arg-type]
+
+
+def ticker_columns(size: int) -> TickerColumns:
+    """Empty rows for `size` tickers."""
+    wide, narrow = np.int64, np.int32
+    kinds = (wide, wide, wide, wide, narrow, narrow, narrow, narrow, narrow)
+    return TickerColumns(*(np.full(size, fill, kind) for fill, kind in zip(_TICKER_FILLS, kinds, strict=True)))
+
+
+def grown_tickers(columns: TickerColumns, size: int) -> TickerColumns:
+    """The same tickers with room for more."""
+    return TickerColumns(*(grown(c, size, fill) for c, fill in zip(columns, _TICKER_FILLS, strict=True)))
+
+
+def pair_columns(size: int) -> PairColumns:
+    """Room for `size` pairs."""
+    return PairColumns(np.full(size, -1, np.int32), np.full(size, -1, np.int32), np.full(size, NEVER, np.int64))
+
+
+def tracking_columns(size: int) -> Tracking:
+    """Flags for `size` tickers, none set."""
+    return Tracking(np.zeros(-(-size // FLAGS_IN_WORD), np.uint32), np.full(size, NEVER, np.int64), np.zeros(1, np.int64))
+
+
+def grown_tracking(tracking: Tracking, size: int) -> Tracking:
+    """The same flags with room for more."""
+    words = -(-size // FLAGS_IN_WORD)
+    return Tracking(grown(tracking.flags, words, 0), grown(tracking.stamps, size, NEVER), tracking.counter)
+
+
+def column_bytes(*groups: NamedTuple) -> int:
+    """Bytes of all the arrays of the groups."""
+    return sum(column.nbytes for group in groups for column in group)

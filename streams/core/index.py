@@ -1,0 +1,205 @@
+"""The strategies of a shard and who watches what: each change goes into the rows of the tickers it touches.
+
+A strategy decides by its pairs (per ticker), as a whole (legacy and global), or not at all (not active, or
+with a timeframe that does not exist). Going from one to the other, what has fired is carried over: no
+ticker runs twice in one bucket, whatever happens in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from streams.core import rows
+from streams.core.columns import (
+    Columns,
+    Counters,
+    Int32s,
+    Scalars,
+    StrategyColumns,
+    column_bytes,
+    grown,
+    grown_tickers,
+    grown_tracking,
+    pair_columns,
+    ticker_columns,
+    tracking_columns,
+)
+from streams.core.events import Mode, Status, Strategy
+from streams.core.lifecycle import Settled, Verdict, settle
+from streams.core.limits import MAX_PAIRS, MAX_STRATEGIES, NEVER
+from streams.core.rules import Rules
+from streams.core.tickers import FIRST_SIZE, Tickers
+
+Owns = Callable[[str], bool] | None
+"""Which tickers, or strategies, belong to the shard; None for all."""
+
+NO_RULE: Final = -1
+NOBODY: Final[Int32s] = np.zeros(0, np.int32)
+HELD_AS_NUMBERS: Final = frozenset({""})
+"""Stands in an entry for a universe that is not empty; no universe has it."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the shard knows of one strategy. The universe is kept as numbers, of this shard's tickers only."""
+
+    strategy: Strategy
+    number: int
+    universe_hash: int = 0
+    universe: Int32s = field(default_factory=lambda: NOBODY)
+    by_pairs: bool = False
+    as_whole: bool = False
+    floor_ms: int = NEVER
+    """The last bucket in which every ticker there is ran for it."""
+
+
+class LimitError(ValueError):
+    """The shard holds as much as it may."""
+
+
+class Index:
+    """Strategies by number, and the columns that they decide on."""
+
+    def __init__(self, default_mode: Mode, owns: Owns, is_home: Owns) -> None:
+        self.default_mode = default_mode
+        self.owns, self.is_home = owns, is_home
+        self.tickers = Tickers()
+        self.rules = Rules()
+        self.entries: dict[str, Entry] = {}
+        self.ids: list[str] = []
+        self.warnings: dict[str, str] = {}
+        self.used_pairs = 0
+        scalars = np.zeros(Scalars.SIZE, np.int64)
+        scalars[Scalars.STREAM_MS] = scalars[Scalars.LEVEL_DUE] = NEVER
+        self.columns = Columns(
+            ticker_columns(FIRST_SIZE),
+            tracking_columns(FIRST_SIZE),
+            pair_columns(0),
+            self.rules.columns,
+            StrategyColumns(np.zeros(0, np.int32), np.zeros(0, np.int64), NOBODY),
+            np.zeros(Counters.SIZE, np.int64),
+            scalars,
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """What the state takes: columns, names and universes."""
+        columns = self.columns
+        universes = sum(entry.universe.nbytes for entry in self.entries.values())
+        groups = (columns.tickers, columns.tracking, columns.pairs, columns.rules, columns.strategies)
+        return column_bytes(*groups) + self.tickers.nbytes + universes
+
+    def change(self, change: Strategy) -> Settled:
+        """Put a strategy's new version in force, if it is one."""
+        entry = self.entries.get(change.strategy_id)
+        settled = settle(entry and self._standing(entry, change), change)
+        if settled.verdict is not Verdict.ACCEPTED:
+            return settled
+        if entry is None:
+            entry = self._entry(change.strategy_id)
+        else:
+            self._stop(entry)
+        entry.strategy = replace(change, universe=change.universe and HELD_AS_NUMBERS)
+        entry.universe_hash = hash(change.universe)
+        self.warnings.pop(change.strategy_id, None)
+        if change.status is Status.ACTIVE:
+            self._start(entry, change.universe)
+        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
+        return settled
+
+    def make_room_for_tickers(self) -> None:
+        """Let the columns hold every ticker that has a number."""
+        columns, count = self.columns, self.tickers.count
+        columns.scalars[Scalars.USED_TICKERS] = count
+        if len(columns.tickers.last_update) < count:
+            tickers = grown_tickers(columns.tickers, count)
+            tracking = grown_tracking(columns.tracking, len(tickers.last_update))
+            self.columns = columns._replace(tickers=tickers, tracking=tracking)
+
+    def _standing(self, entry: Entry, change: Strategy) -> Strategy:
+        """The version that stands, with a universe that equals the change's where it does."""
+        same = entry.universe_hash == hash(change.universe)
+        return replace(entry.strategy, universe=change.universe) if same else entry.strategy
+
+    def _entry(self, strategy_id: str) -> Entry:
+        """Make the entry of a strategy not met before."""
+        number = len(self.entries)
+        if number >= MAX_STRATEGIES:
+            raise LimitError(f"more than {MAX_STRATEGIES} strategies in one shard")
+        old = self.columns.strategies
+        rule, last_trigger = grown(old.rule, number + 1, NO_RULE), grown(old.last_trigger, number + 1, NEVER)
+        self.columns = self.columns._replace(strategies=StrategyColumns(rule, last_trigger, old.level))
+        entry = self.entries[strategy_id] = Entry(Strategy(strategy_id, ""), number)
+        self.ids.append(strategy_id)
+        return entry
+
+    def _stop(self, entry: Entry) -> None:
+        """Take the version in force out of it, and remember what it fired."""
+        columns, number = self.columns, entry.number
+        if entry.by_pairs:
+            rows.put_to_sleep(columns.tickers, columns.pairs, entry.universe, number)
+        elif entry.as_whole:
+            level, last = columns.strategies.level, int(columns.strategies.last_trigger[number])
+            self._set_level(level[level != number])
+            if entry.strategy.universe and last > NEVER:
+                self._make_room_for_pairs(entry.universe)
+                columns = self.columns
+                self.used_pairs = rows.mark(
+                    columns.tickers, columns.pairs, entry.universe, number, last, self.used_pairs
+                )
+            elif not entry.strategy.universe:
+                entry.floor_ms = max(entry.floor_ms, last)
+        entry.by_pairs = entry.as_whole = False
+        entry.universe = NOBODY
+
+    def _start(self, entry: Entry, universe: frozenset[str]) -> None:
+        """Put the version in force; one without a rule is skipped, with a warning."""
+        strategy, number = entry.strategy, entry.number
+        try:
+            rule = self.rules.number(strategy.timeframe, strategy.time_zone, strategy.session)
+        except ValueError as error:
+            self.warnings[strategy.strategy_id] = str(error)
+            return
+        mode = strategy.mode_under(self.default_mode)
+        entry.universe = self.tickers.numbers(sorted(filter(self.owns, universe) if self.owns else universe))
+        self.make_room_for_tickers()
+        self.columns = self.columns._replace(rules=self.rules.columns)
+        self.columns.strategies.rule[number] = rule
+        if mode is Mode.PER_TICKER:
+            self._make_room_for_pairs(entry.universe)
+            columns = self.columns
+            self.used_pairs = rows.wake(
+                columns.tickers, columns.pairs, entry.universe, number, rule, entry.floor_ms, self.used_pairs
+            )
+            entry.by_pairs = True
+        elif self.is_home is None or self.is_home(strategy.strategy_id):
+            last_trigger = self.columns.strategies.last_trigger
+            last_trigger[number] = max(last_trigger[number], self._newest_bucket(entry, mode))
+            self._set_level(np.append(self.columns.strategies.level, np.int32(number)))
+            entry.as_whole = True
+
+    def _newest_bucket(self, entry: Entry, mode: Mode) -> int:
+        """The newest bucket in which any ticker that the strategy runs as a whole has run for it."""
+        pairs = self.columns.pairs
+        if mode is Mode.LEGACY:
+            return int(rows.newest_bucket(self.columns.tickers, pairs, entry.universe, entry.number))
+        mine = pairs.last_bucket[: self.used_pairs][pairs.strategy[: self.used_pairs] == entry.number]
+        return int(mine.max(initial=NEVER))
+
+    def _set_level(self, level: Int32s) -> None:
+        self.columns = self.columns._replace(strategies=self.columns.strategies._replace(level=level))
+
+    def _make_room_for_pairs(self, which: Int32s) -> None:
+        """Let each of these rows take one more pair."""
+        columns = self.columns
+        need = int(rows.room_needed(columns.tickers, which))
+        if self.used_pairs + need <= len(columns.pairs.strategy):
+            return
+        live = int(columns.tickers.row_used.sum(dtype=np.int64))
+        if live + len(which) > MAX_PAIRS:
+            raise LimitError(f"more than {MAX_PAIRS} pairs in one shard; spread the topic over more partitions")
+        spare = int(rows.room_needed_when_packed(columns.tickers, which)) + live // 8
+        pairs, self.used_pairs = rows.packed(columns.tickers, columns.pairs, self.tickers.count, spare)
+        self.columns = columns._replace(pairs=pairs)

@@ -1,0 +1,323 @@
+"""The throttle, fast: one step over a batch of ticks in columns. The rules themselves are told in `oracle`.
+
+A step has two halves. `observe` takes each tick once: its time goes into the ticker's last update, the
+ticker is flagged, and a tick that some pair may be due for is chained to its ticker. Most ticks end there,
+at one comparison. `decide` then looks at the rows of the flagged tickers only, tick by tick in order.
+Tickers don't touch each other's state, so the order among them is free, and the fires are put back into
+the order of the ticks afterwards.
+
+The flags say which rows are looked at, never what fires: the chains hold every tick that matters. Where
+the flags, the times beside them or the counter don't agree with what `observe` counted apart from them,
+or where tracking is off, the step goes through every row instead: slower, same answer.
+
+A step stops where a buffer for fires is full, and goes on there when it is called again.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from streams.core.columns import Batch, Columns, Counters, FireColumns, RuleColumns, Scalars
+from streams.core.jit import compiled
+from streams.core.limits import FOREVER, NEVER
+
+CLOCK: Final = -2
+"""Stands for a ticker where the record only moves stream time on."""
+
+NO_TICK: Final = -3
+"""Stands for a ticker where the record is no tick at all: it has been refused, with its reason, before."""
+
+OBSERVE: Final = 0
+LOOK_AT_FLAGGED: Final = 1
+LOOK_AT_ALL: Final = 2
+DONE: Final = 3
+"""What a step does next: handed in to go on, returned to say where it stopped."""
+
+TICKS, IRRELEVANT, UPDATES = Counters.TICKS, Counters.IRRELEVANT, Counters.UPDATES
+FIRED, BUCKET_DUP, LATE, NO_BUCKET = Counters.FIRED, Counters.BUCKET_DUP, Counters.LATE, Counters.NO_BUCKET
+TRIGGERED, CLOCKS, LOOKS, CORRUPTIONS = Counters.TRIGGERED, Counters.CLOCKS, Counters.LOOKS, Counters.CORRUPTIONS
+STREAM_MS, LEVEL_DUE, USED_TICKERS = Scalars.STREAM_MS, Scalars.LEVEL_DUE, Scalars.USED_TICKERS
+TOUCHED, TOUCHED_MIX, RESUME_AT = Scalars.TOUCHED, Scalars.TOUCHED_MIX, Scalars.RESUME_AT
+PAIR_FIRES, LEVEL_FIRES = Scalars.PAIR_FIRES, Scalars.LEVEL_FIRES
+
+MIX: Final = 0x5851F42D4C957F2D
+"""Any large odd number: the sum of the mixed tickers tells a set of flags from another of the same size."""
+
+
+@compiled
+def locate(rules: RuleColumns, rule: int, now_ms: int) -> None:
+    """Make the rule's remembered interval the one that holds `now_ms`."""
+    low, high = rules.segment_from[rule], rules.segment_to[rule]
+    if now_ms < rules.segment_starts[low]:
+        rules.now_from[rule], rules.now_until[rule] = NEVER, rules.segment_starts[low]
+        rules.now_bucket[rule] = NEVER
+        return
+    if now_ms >= rules.until_ms[rule]:
+        rules.now_from[rule], rules.now_until[rule] = rules.until_ms[rule], FOREVER
+        rules.now_bucket[rule] = NEVER
+        return
+    last = high
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if rules.segment_starts[middle] <= now_ms:
+            low = middle
+        else:
+            high = middle
+    start, end = rules.segment_starts[low], rules.segment_ends[low]
+    until = rules.until_ms[rule] if low + 1 == last else rules.segment_starts[low + 1]
+    step = rules.step_ms[rule]
+    if step > 0:
+        start += (min(now_ms, end - 1) - start) // step * step
+        if start + step < end:
+            until = start + step
+    rules.now_from[rule], rules.now_until[rule], rules.now_bucket[rule] = start, until, start
+
+
+@compiled
+def trigger(columns: Columns, now_ms: int, tick: int, fires: FireColumns, at: int) -> tuple[int, int]:
+    """Fire the strategies throttled as a whole that are due at this stream time; returns (fires, next due)."""
+    rules, strategies = columns.rules, columns.strategies
+    due = FOREVER
+    for s in strategies.level:
+        rule = strategies.rule[s]
+        if now_ms < rules.now_from[rule] or now_ms >= rules.now_until[rule]:
+            locate(rules, rule, now_ms)
+        bucket = rules.now_bucket[rule]
+        if bucket != NEVER and bucket > strategies.last_trigger[s]:
+            strategies.last_trigger[s] = bucket
+            fires.tick[at], fires.strategy[at] = tick, s
+            fires.bucket_ms[at], fires.ts_ms[at] = bucket, now_ms
+            at += 1
+        due = min(due, rules.now_until[rule])
+    return at, due
+
+
+@compiled
+def flag(columns: Columns, t: int) -> None:
+    """Note the update of a ticker: its bit, its time, and the count kept apart from both."""
+    tracking, scalars = columns.tracking, columns.scalars
+    word, bit = t >> 5, np.uint32(1) << np.uint32(t & 31)
+    if tracking.flags[word] & bit == 0:
+        tracking.flags[word] |= bit
+        scalars[TOUCHED] += 1
+        scalars[TOUCHED_MIX] += t * MIX
+    tracking.stamps[t] = columns.tickers.last_update[t]
+
+
+@compiled
+def chain(columns: Columns, batch: Batch, t: int, tick: int) -> None:
+    """Hang a tick behind the others of its ticker that the row must be looked at for."""
+    tickers = columns.tickers
+    batch.next_tick[tick] = -1
+    if tickers.chain_head[t] < 0:
+        tickers.chain_head[t] = tick
+    else:
+        batch.next_tick[tickers.chain_tail[t]] = tick
+    tickers.chain_tail[t] = tick
+
+
+@compiled
+def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -> bool:
+    """Take the ticks from where the step stands; False where the fires of whole strategies may not fit."""
+    tickers, scalars, counts = columns.tickers, columns.scalars, columns.counts
+    stream_ms, level_due = scalars[STREAM_MS], scalars[LEVEL_DUE]
+    ticks = clocks = dups = updates = 0
+    taken = len(batch.ticker)
+    for i in range(scalars[RESUME_AT], len(batch.ticker)):
+        t, now_ms = batch.ticker[i], batch.ts_ms[i]
+        if t == NO_TICK:
+            continue
+        if t != CLOCK and not batch.moves_price[i]:
+            ticks += 1
+            continue
+        if now_ms > stream_ms:
+            stream_ms = now_ms
+        if stream_ms >= level_due:
+            at = scalars[LEVEL_FIRES]
+            if at + len(columns.strategies.level) > len(fires.tick):
+                taken = i
+                break
+            scalars[LEVEL_FIRES], level_due = trigger(columns, stream_ms, i, fires, at)
+            counts[TRIGGERED] += scalars[LEVEL_FIRES] - at
+        if t == CLOCK:
+            clocks += 1
+            continue
+        ticks += 1
+        updates += 1
+        if now_ms > tickers.last_update[t]:
+            tickers.last_update[t] = now_ms
+        if tracked:
+            flag(columns, t)
+            if tickers.settled[t] <= now_ms < tickers.next_due[t]:
+                dups += tickers.row_awake[t]
+                continue
+        chain(columns, batch, t, i)
+    scalars[STREAM_MS], scalars[LEVEL_DUE], scalars[RESUME_AT] = stream_ms, level_due, taken
+    counts[TICKS] += ticks
+    counts[CLOCKS] += clocks
+    counts[IRRELEVANT] += ticks - updates
+    counts[UPDATES] += updates
+    columns.tracking.counter[0] += updates
+    counts[BUCKET_DUP] += dups
+    return taken == len(batch.ticker)
+
+
+@compiled
+def flags_agree(columns: Columns) -> bool:
+    """Hold the flags, the times beside them and the counter against what was counted apart from them."""
+    tracking, scalars = columns.tracking, columns.scalars
+    if tracking.counter[0] != columns.counts[UPDATES]:
+        return False
+    flagged, mix = 0, np.int64(0)
+    for word in range(len(tracking.flags)):
+        bits, t = tracking.flags[word], word << 5
+        while bits:
+            if bits & np.uint32(1):
+                flagged += 1
+                mix += t * MIX
+            bits >>= np.uint32(1)
+            t += 1
+    differ = 0
+    for t in range(scalars[USED_TICKERS]):
+        differ |= tracking.stamps[t] ^ columns.tickers.last_update[t]
+    return bool(flagged == scalars[TOUCHED] and mix == scalars[TOUCHED_MIX] and differ == 0)
+
+
+@compiled
+def repair(columns: Columns) -> None:
+    """Make the tracking what it would be with nothing flagged, from the state that it only mirrors."""
+    tracking = columns.tracking
+    for word in range(len(tracking.flags)):
+        tracking.flags[word] = 0
+    for t in range(len(columns.tickers.last_update)):
+        tracking.stamps[t] = columns.tickers.last_update[t]
+    tracking.counter[0] = columns.counts[UPDATES]
+
+
+@compiled
+def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -> None:
+    """Hold one tick against every awake pair of its ticker."""
+    tickers, pairs, rules = columns.tickers, columns.pairs, columns.rules
+    at, dups, late, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0
+    began, due, settled = at, FOREVER, NEVER
+    start = tickers.row_start[t]
+    for j in range(start, start + tickers.row_awake[t]):
+        rule, last = pairs.rule[j], pairs.last_bucket[j]
+        if now_ms < rules.now_from[rule] or now_ms >= rules.now_until[rule]:
+            locate(rules, rule, now_ms)
+        bucket, until = rules.now_bucket[rule], rules.now_until[rule]
+        due = min(due, until)
+        if bucket == NEVER:
+            nowhere += 1
+            last = FOREVER  # no tick here is a duplicate: look again at each
+        elif bucket > last:
+            pairs.last_bucket[j] = last = bucket
+            fires.tick[at], fires.strategy[at] = tick, pairs.strategy[j]
+            fires.bucket_ms[at], fires.ts_ms[at] = bucket, now_ms
+            at += 1
+        elif bucket == last:
+            dups += 1
+        else:
+            late += 1
+            if last < until:  # it fired where an edit has since moved the bounds: late until this bucket ends
+                last = until
+        settled = max(settled, last)
+    tickers.next_due[t], tickers.settled[t] = due, settled
+    columns.scalars[PAIR_FIRES] = at
+    counts = columns.counts
+    counts[LOOKS] += tickers.row_awake[t]
+    counts[FIRED] += at - began
+    counts[BUCKET_DUP] += dups
+    counts[LATE] += late
+    counts[NO_BUCKET] += nowhere
+
+
+@compiled
+def look_along_chain(columns: Columns, batch: Batch, t: int, fires: FireColumns) -> bool:
+    """Take the chained ticks of one ticker in order, each off its chain; False where fires may not fit."""
+    tickers = columns.tickers
+    while tickers.chain_head[t] >= 0:
+        tick, awake = tickers.chain_head[t], tickers.row_awake[t]
+        now_ms = batch.ts_ms[tick]
+        if tickers.settled[t] <= now_ms < tickers.next_due[t]:
+            columns.counts[BUCKET_DUP] += awake
+        elif columns.scalars[PAIR_FIRES] + awake > len(fires.tick):
+            return False
+        else:
+            look(columns, t, tick, now_ms, fires)
+        tickers.chain_head[t] = batch.next_tick[tick]
+    return True
+
+
+@compiled
+def look_at_flagged(columns: Columns, batch: Batch, fires: FireColumns) -> bool:
+    """Look at the rows of the flagged tickers, and clear each flag after."""
+    flags = columns.tracking.flags
+    for word in range(len(flags)):
+        t, bit = word << 5, np.uint32(1)
+        while flags[word]:
+            if flags[word] & bit:
+                if not look_along_chain(columns, batch, t, fires):
+                    return False
+                flags[word] &= ~bit
+            bit <<= np.uint32(1)
+            t += 1
+    return True
+
+
+@compiled
+def derive(columns: Columns, t: int) -> None:
+    """Work out anew, from the pairs of a row, when it is due and from when on it is settled."""
+    tickers, pairs, rules = columns.tickers, columns.pairs, columns.rules
+    due, settled, start = FOREVER, NEVER, tickers.row_start[t]
+    for j in range(start, start + tickers.row_awake[t]):
+        rule, last = pairs.rule[j], pairs.last_bucket[j]
+        if last < rules.now_from[rule] or last >= rules.now_until[rule]:
+            locate(rules, rule, last)
+        until = rules.now_until[rule]
+        if last == NEVER or rules.now_bucket[rule] == NEVER:
+            due, settled = NEVER, FOREVER
+        due = min(due, until)
+        settled = max(settled, last if last == rules.now_bucket[rule] else until)
+    tickers.next_due[t], tickers.settled[t] = due, settled
+    columns.counts[LOOKS] += tickers.row_awake[t]
+
+
+@compiled
+def look_at_all(columns: Columns, batch: Batch, fires: FireColumns) -> bool:
+    """Look at every pair of the shard, and believe nothing that was derived from them before."""
+    tickers, scalars = columns.tickers, columns.scalars
+    for t in range(scalars[RESUME_AT], scalars[USED_TICKERS]):
+        scalars[RESUME_AT] = t
+        if tickers.chain_head[t] < 0:
+            derive(columns, t)
+            continue
+        tickers.next_due[t], tickers.settled[t] = NEVER, FOREVER
+        if not look_along_chain(columns, batch, t, fires):
+            return False
+    return True
+
+
+@compiled
+def step(
+    columns: Columns, batch: Batch, tracked: bool, phase: int, level_fires: FireColumns, pair_fires: FireColumns
+) -> int:
+    """One step over a batch, from `phase` on. Anything but DONE: a buffer is full; grow it, and call again."""
+    scalars = columns.scalars
+    if phase == OBSERVE:
+        if not observe(columns, batch, tracked, level_fires):
+            return OBSERVE
+        phase = LOOK_AT_FLAGGED
+        if not tracked:
+            phase = LOOK_AT_ALL
+        elif not flags_agree(columns):
+            columns.counts[CORRUPTIONS] += 1
+            repair(columns)
+            phase = LOOK_AT_ALL
+        scalars[TOUCHED], scalars[TOUCHED_MIX], scalars[RESUME_AT] = 0, 0, 0
+    if phase == LOOK_AT_FLAGGED:
+        if not look_at_flagged(columns, batch, pair_fires):
+            return LOOK_AT_FLAGGED
+    elif not look_at_all(columns, batch, pair_fires):
+        return LOOK_AT_ALL
+    return DONE

@@ -1,0 +1,42 @@
+"""Every bound of the core, by name. What goes past one is refused with its name, never cut short."""
+
+from typing import Final
+
+NEVER: Final = -(1 << 62)
+"""The bucket of a pair that has not fired, and the due time of a ticker that must be looked at."""
+
+FOREVER: Final = 1 << 62
+"""Later than any tick."""
+
+MIN_TS_MS: Final = 0
+MAX_TS_MS: Final = 4_102_444_800_000
+"""Event times run from 1970-01-01 up to, not including, 2100-01-01 (UTC)."""
+
+MAX_TICKER_BYTES: Final = 64
+"""A ticker's length in UTF-8. The longest option symbols have about 25."""
+
+MAX_STRATEGY_ID_BYTES: Final = 256
+MAX_TICKERS: Final = 1 << 20
+"""Distinct tickers of one shard, seen or in a universe."""
+
+MAX_STRATEGIES: Final = 1 << 20
+MAX_UNIVERSE: Final = 100_000
+"""Tickers in one strategy's universe."""
+
+MAX_PAIRS: Final = 1 << 26
+"""Pairs of one shard, those remembered after leaving a universe included."""
+
+MAX_CONDITION_CODE: Final = 255
+MAX_CONDITIONS: Final = 256
+"""Condition codes on one tick."""
+
+MAX_VALUE_BYTES: Final = 1 << 20
+"""One encoded tick."""
+
+MAX_SCHEMA_DEPTH: Final = 16
+"""How deep records, arrays, maps and unions of a writer's schema may nest."""
+
+MAX_SCHEMA_STEPS: Final = 4096
+"""Steps of one decode plan."""
+
+MAX_COALESCE_MS: Final = 60_000

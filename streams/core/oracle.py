@@ -1,0 +1,134 @@
+"""The rules, one event at a time, as plainly as they can be said. Everything faster must equal this.
+
+What a ticker has run in for a strategy is kept for good, whatever happens to the strategy in between; so a
+pair never fires twice in one bucket. A strategy throttled as a whole runs every ticker of its universe at
+once, and that counts for each of them.
+"""
+
+from collections import Counter, defaultdict
+
+from streams.core.conditions import ConditionTable
+from streams.core.events import Clock, Fire, Mode, Status, Strategy, Tick
+from streams.core.lifecycle import Settled, Verdict, settle
+from streams.core.limits import NEVER
+from streams.core.timeframes import Timeframe, bucket_start, parse_timeframe
+
+
+class Oracle:
+    """The state of one shard, and what each event does to it."""
+
+    def __init__(self, conditions: ConditionTable, default_mode: Mode = Mode.PER_TICKER) -> None:
+        self.conditions = conditions
+        self.default_mode = default_mode
+        self.strategies: dict[str, Strategy] = {}
+        self.timeframes: dict[str, Timeframe] = {}
+        """Of the strategies in force. One that is active and not here has none that exists, and is skipped."""
+        self.watchers: defaultdict[str, set[str]] = defaultdict(set)
+        self.whole: set[str] = set()
+        self.last_update: dict[str, int] = {}
+        self.last_bucket: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        """By strategy, then ticker: the newest bucket it ran in."""
+        self.last_trigger: dict[str, int] = {}
+        self.every_ticker_ran: dict[str, int] = {}
+        """By strategy: the newest bucket in which it ran on the whole market."""
+        self.stream_ms = NEVER
+        self.counts: Counter[str] = Counter()
+
+    def change(self, change: Strategy) -> Settled:
+        """A strategy's version, in force from the next tick on."""
+        old = self.strategies.get(change.strategy_id)
+        settled = settle(old, change)
+        if settled.verdict is not Verdict.ACCEPTED:
+            return settled
+        self._forget(change.strategy_id, old)
+        self.strategies[change.strategy_id] = change
+        if change.status is Status.ACTIVE:
+            self._put_in_force(change)
+        return settled
+
+    def tick(self, tick: Tick) -> list[Fire]:
+        """One trade."""
+        self.counts["ticks"] += 1
+        if not self.conditions.moves_price(tick.conditions):
+            self.counts["irrelevant"] += 1
+            return []
+        self.counts["updates"] += 1
+        self.last_update[tick.ticker] = max(tick.ts_ms, self.last_update.get(tick.ticker, NEVER))
+        fires = self._move_stream(tick.ts_ms)
+        for strategy_id in self.watchers[tick.ticker]:
+            fires += self._pair(self.strategies[strategy_id], tick)
+        return sorted(fires)
+
+    def clock(self, clock: Clock) -> list[Fire]:
+        """Time, where no tick brings it."""
+        self.counts["clocks"] += 1
+        return sorted(self._move_stream(clock.ts_ms))
+
+    def _pair(self, strategy: Strategy, tick: Tick) -> list[Fire]:
+        """The per-ticker throttle: the first tick of the pair in a bucket fires."""
+        sid, ticker = strategy.strategy_id, tick.ticker
+        bucket_ms = self._bucket(strategy, tick.ts_ms)
+        last = max(self.last_bucket[sid].get(ticker, NEVER), self.every_ticker_ran.get(sid, NEVER))
+        if bucket_ms is None:
+            self.counts["no_bucket"] += 1
+        elif bucket_ms > last:
+            self.last_bucket[sid][ticker] = bucket_ms
+            self.counts["fired"] += 1
+            return [Fire(sid, ticker, bucket_ms, tick.ts_ms, Mode.PER_TICKER)]
+        else:
+            self.counts["bucket_dup" if bucket_ms == last else "late"] += 1
+        return []
+
+    def _move_stream(self, ts_ms: int) -> list[Fire]:
+        """Stream time moves on, and with it every strategy that is throttled as a whole."""
+        self.stream_ms = max(self.stream_ms, ts_ms)
+        fires = []
+        for sid in self.whole:
+            strategy = self.strategies[sid]
+            mode = strategy.mode_under(self.default_mode)
+            bucket_ms = self._bucket(strategy, self.stream_ms)
+            if bucket_ms is not None and bucket_ms > self.newest_run(strategy, mode):
+                self._run_whole(strategy, mode, bucket_ms)
+                fires.append(Fire(sid, "", bucket_ms, self.stream_ms, mode))
+        self.counts["triggered"] += len(fires)
+        return fires
+
+    def newest_run(self, strategy: Strategy, mode: Mode) -> int:
+        """The newest bucket in which the strategy, or any ticker that it would run, ran."""
+        ran = self.last_bucket[strategy.strategy_id]
+        tickers = ran if mode is Mode.GLOBAL else strategy.universe & ran.keys()
+        return max([self.last_trigger.get(strategy.strategy_id, NEVER), *(ran[ticker] for ticker in tickers)])
+
+    def _run_whole(self, strategy: Strategy, mode: Mode, bucket_ms: int) -> None:
+        """Every ticker of the universe runs."""
+        sid = strategy.strategy_id
+        self.last_trigger[sid] = bucket_ms
+        if mode is Mode.GLOBAL:
+            self.every_ticker_ran[sid] = bucket_ms
+        else:
+            self.last_bucket[sid].update(dict.fromkeys(strategy.universe, bucket_ms))
+
+    def _bucket(self, strategy: Strategy, ts_ms: int) -> int | None:
+        timeframe = self.timeframes[strategy.strategy_id]
+        return bucket_start(ts_ms, timeframe, strategy.time_zone, strategy.session)
+
+    def _forget(self, strategy_id: str, old: Strategy | None) -> None:
+        """Take the old version out of force; what it fired stays."""
+        for ticker in old.universe if old else ():
+            self.watchers[ticker].discard(strategy_id)
+        self.whole.discard(strategy_id)
+        self.timeframes.pop(strategy_id, None)
+
+    def _put_in_force(self, strategy: Strategy) -> None:
+        sid = strategy.strategy_id
+        try:
+            timeframe = parse_timeframe(strategy.timeframe)
+            bucket_start(0, timeframe, strategy.time_zone, strategy.session)
+        except ValueError:
+            return
+        self.timeframes[sid] = timeframe
+        if strategy.mode_under(self.default_mode) is Mode.PER_TICKER:
+            for ticker in strategy.universe:
+                self.watchers[ticker].add(sid)
+        else:
+            self.whole.add(sid)

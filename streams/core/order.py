@@ -1,0 +1,58 @@
+"""Fires back in the order of their ticks, and of the strategies' ids within one tick.
+
+The kernel leaves them ticker by ticker. Whoever writes them down, or compares two runs, wants one order
+that does not hang on how the ticks were batched or in what order the strategies came.
+"""
+
+import numpy as np
+
+from streams.core.columns import Int32s
+from streams.core.jit import compiled
+
+
+@compiled
+def _stand_by_rank(order: Int32s, start: int, end: int, strategy: Int32s, rank: Int32s) -> bool:
+    """Whether one tick's fires are in order as they are, as where the strategies came in the order of their ids."""
+    for i in range(start + 1, end):
+        if rank[strategy[order[i - 1]]] > rank[strategy[order[i]]]:
+            return False
+    return True
+
+
+@compiled
+def _sort_by_rank(order: Int32s, start: int, end: int, strategy: Int32s, rank: Int32s) -> None:
+    """Sort one tick's fires, by Shell's method: they are few, or nearly in order."""
+    gap = (end - start) >> 1
+    while gap > 0:
+        for i in range(start + gap, end):
+            held, j = order[i], i
+            key = rank[strategy[held]]
+            while j - gap >= start and rank[strategy[order[j - gap]]] > key:
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = held
+        gap >>= 1
+
+
+@compiled
+def _put_in_order(tick: Int32s, strategy: Int32s, rank: Int32s, ends: Int32s, order: Int32s) -> None:
+    """Count the fires of each tick, give each tick its place, and sort within it."""
+    for fire in range(len(tick)):
+        ends[tick[fire] + 1] += 1
+    for i in range(1, len(ends)):
+        ends[i] += ends[i - 1]
+    for fire in range(len(tick)):
+        order[ends[tick[fire]]] = fire
+        ends[tick[fire]] += 1
+    start = 0
+    for i in range(len(ends) - 1):
+        if not _stand_by_rank(order, start, ends[i], strategy, rank):
+            _sort_by_rank(order, start, ends[i], strategy, rank)
+        start = ends[i]
+
+
+def order_of(tick: Int32s, strategy: Int32s, rank: Int32s, ticks: int) -> Int32s:
+    """The order that puts fires by their tick, then by the rank of their strategy."""
+    order = np.empty(len(tick), np.int32)
+    _put_in_order(tick, strategy, rank, np.zeros(ticks + 1, np.int32), order)
+    return order

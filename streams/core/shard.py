@@ -1,0 +1,235 @@
+"""One shard: batches of ticks and strategy changes in, fires out. The kernel and its state behind one door.
+
+    shard.change(strategy)                  # a new version, in force from the next batch on
+    batch = shard.columns_of(names, ...)    # or shard.decoded(data, starts, ends, ...)
+    fires = shard.step(batch)
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from streams.core import kernel
+from streams.core.columns import (
+    Batch,
+    Bytes,
+    Columns,
+    Counters,
+    FireColumns,
+    Int32s,
+    Int64s,
+    Scalars,
+    fire_columns,
+)
+from streams.core.conditions import ConditionTable
+from streams.core.decode import FAULT, UNKNOWN, Decoded, decode, judge_codes
+from streams.core.events import Fire, Mode, Strategy
+from streams.core.index import Index, Owns
+from streams.core.lifecycle import Settled
+from streams.core.limits import MAX_SCHEMA_DEPTH
+from streams.core.order import order_of
+from streams.core.tickers import TooManyTickersError
+
+FIRST_FIRES: Final = 1 << 12
+EVERY_TICKER: Final = -1
+"""Stands for the ticker of a fire of a whole strategy."""
+
+
+class Ticks(NamedTuple):
+    """Ticks in columns, tickers by number."""
+
+    ticker: Int32s
+    ts_ms: Int64s
+    moves_price: Bytes
+
+
+class Fires(NamedTuple):
+    """What fired in one step, in no order to rely on; `Shard.in_order` puts it in one."""
+
+    tick: Int32s
+    strategy: Int32s
+    ticker: Int32s
+    bucket_ms: Int64s
+    ts_ms: Int64s
+
+
+class Shard:
+    """The state of one partition, and the two things that change it: a strategy's version, a batch."""
+
+    def __init__(
+        self,
+        conditions: ConditionTable,
+        default_mode: Mode = Mode.PER_TICKER,
+        tracked: bool = True,
+        owns: Owns = None,
+        is_home: Owns = None,
+    ) -> None:
+        self.conditions = conditions
+        self.index = Index(default_mode, owns, is_home)
+        self._tracked = tracked
+        self._level_fires = fire_columns(0)
+        self._pair_fires = fire_columns(FIRST_FIRES)
+        self._ranks: Int32s = np.zeros(0, np.int32)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether a step looks only at the tickers that were updated."""
+        return self._tracked
+
+    @tracked.setter
+    def tracked(self, tracked: bool) -> None:
+        if tracked and not self._tracked:
+            kernel.repair(self.index.columns)
+        self._tracked = tracked
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The totals so far, by name."""
+        totals = self.index.columns.counts
+        return {name.lower(): int(totals[at]) for name, at in vars(Counters).items() if name.isupper() and name != "SIZE"}
+
+    @property
+    def stream_ms(self) -> int:
+        """The time that the shard's records have come to."""
+        return int(self.index.columns.scalars[Scalars.STREAM_MS])
+
+    def change(self, change: Strategy) -> Settled:
+        """Take a strategy's version; it is in force from the next step on."""
+        return self.index.change(change)
+
+    def clock(self, ts_ms: int) -> Fires:
+        """Move stream time on without a tick."""
+        return self.step(Ticks(np.array([kernel.CLOCK], np.int32), np.array([ts_ms]), np.zeros(1, np.uint8)))
+
+    def step(self, ticks: Ticks) -> Fires:
+        """Take a batch of ticks, all of them."""
+        self.index.make_room_for_tickers()
+        columns = self.index.columns
+        batch = Batch(*ticks, np.empty(len(ticks.ticker), np.int32))
+        for scalar in (Scalars.RESUME_AT, Scalars.PAIR_FIRES, Scalars.LEVEL_FIRES):
+            columns.scalars[scalar] = 0
+        phase = kernel.OBSERVE
+        while (
+            phase := kernel.step(columns, batch, self._tracked, phase, self._level_fires, self._pair_fires)
+        ) != kernel.DONE:
+            self._grow(columns, phase)
+        pair_fires, level_fires = int(columns.scalars[Scalars.PAIR_FIRES]), int(columns.scalars[Scalars.LEVEL_FIRES])
+        return self._fires(ticks, pair_fires, level_fires)
+
+    def _grow(self, columns: Columns, phase: int) -> None:
+        """Make the buffer larger that stopped the step."""
+        if phase == kernel.OBSERVE:
+            self._level_fires = larger(self._level_fires, len(columns.strategies.level))
+        else:
+            self._pair_fires = larger(self._pair_fires, int(columns.tickers.row_awake.max()))
+
+    def _fires(self, ticks: Ticks, pairs: int, levels: int) -> Fires:
+        """The fires out of both buffers."""
+        if not pairs and not levels:
+            return NO_FIRES
+        fires = [column[:pairs].copy() for column in self._pair_fires]
+        ticker = ticks.ticker[fires[0]]
+        if levels:
+            whole = [column[:levels] for column in self._level_fires]
+            fires = [np.concatenate(both) for both in zip(fires, whole, strict=True)]
+            ticker = np.concatenate((ticker, np.full(levels, EVERY_TICKER, np.int32)))
+        tick, strategy, bucket_ms, ts_ms = fires
+        return Fires(tick, strategy, ticker, bucket_ms, ts_ms)
+
+    def in_order(self, fires: Fires, ticks: int) -> Fires:
+        """The fires of a step over so many ticks by tick, and by strategy id within one tick."""
+        order = order_of(fires.tick, fires.strategy, self._rank(), ticks)
+        return Fires(*(column[order] for column in fires))
+
+    @property
+    def strategy_ids(self) -> list[str]:
+        """The strategies' ids, by number."""
+        return self.index.ids
+
+    def _rank(self) -> Int32s:
+        """Each strategy's place in the order of the ids."""
+        ids = self.index.ids
+        if len(self._ranks) != len(ids):
+            self._ranks = np.empty(len(ids), np.int32)
+            self._ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids), dtype=np.int32)
+        return self._ranks
+
+    def modes(self) -> list[Mode]:
+        """How each strategy is throttled, by number."""
+        return [entry.strategy.mode_under(self.index.default_mode) for entry in self.index.entries.values()]
+
+    def named(self, fires: Fires) -> list[Fire]:
+        """The fires with their names: for tests, and for the eye."""
+        tickers, ids, modes = [*self.index.tickers.all_names(), ""], self.strategy_ids, self.modes()
+        columns = (fires.strategy, fires.ticker, fires.bucket_ms, fires.ts_ms)
+        return [
+            Fire(ids[s], tickers[t], bucket_ms, ts_ms, modes[s])
+            for s, t, bucket_ms, ts_ms in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+
+    def from_columns(
+        self, names: list[str], name_of: Int32s, ts_ms: Int64s, codes: Int32s, code_ends: Int64s
+    ) -> tuple[Ticks, list[int]]:
+        """Ticks whose tickers are indexes into `names`; and which of them are left out, for want of room."""
+        moves_price = np.empty(len(ts_ms), np.uint8)
+        judge_codes(codes, code_ends, self.conditions.blocks, self.conditions.unlisted_blocks, moves_price)
+        numbers = np.empty(len(names), np.int32)
+        for k, name in enumerate(names):
+            try:
+                numbers[k] = self.index.tickers.number(name)
+            except TooManyTickersError:
+                numbers[k] = UNKNOWN
+        ticker = numbers[name_of]
+        refused = np.flatnonzero(ticker == UNKNOWN)
+        ticker[refused] = kernel.NO_TICK
+        return Ticks(ticker, ts_ms, moves_price), refused.tolist()
+
+    def from_values(
+        self, data: Bytes, starts: Int64s, ends: Int64s, plan: Int32s, schema_id: int
+    ) -> tuple[Ticks, Bytes]:
+        """Ticks from encoded values; and the fault of each, `FAULT.NONE` for those that are ticks."""
+        size, table = len(starts), self.conditions
+        out = decoded_columns(size)
+        names = self.index.tickers.names
+        if decode(data, starts, ends, schema_id, plan, names, table.blocks, table.unlisted_blocks, out):
+            self._number_new_names(data, out)
+        return Ticks(out.ticker, out.ts_ms, out.moves_price), out.fault
+
+    def _number_new_names(self, data: Bytes, out: Decoded) -> None:
+        """Give a number to each ticker met for the first time that may move the price."""
+        numbers: dict[bytes, tuple[int, int]] = {}
+        new = np.flatnonzero((out.ticker == UNKNOWN) & (out.fault == FAULT.NONE) & (out.moves_price == 1))
+        for i in new.tolist():
+            start = int(out.name_start[i])
+            name = data[start : start + int(out.name_length[i])].tobytes()
+            if name not in numbers:
+                numbers[name] = self._number(name)
+            out.ticker[i], out.fault[i] = numbers[name]
+        out.ticker[out.fault != FAULT.NONE] = kernel.NO_TICK
+
+    def _number(self, name: bytes) -> tuple[int, int]:
+        try:
+            return self.index.tickers.number(name.decode()), FAULT.NONE
+        except UnicodeDecodeError:
+            return UNKNOWN, FAULT.TICKER_NOT_UTF8
+        except TooManyTickersError:
+            return UNKNOWN, FAULT.TOO_MANY_TICKERS
+
+
+def decoded_columns(size: int) -> Decoded:
+    """Room for `size` values."""
+    narrow, wide, byte = np.int32, np.int64, np.uint8
+    kinds = (narrow, wide, byte, byte, wide, narrow)
+    return Decoded(*(np.empty(size, kind) for kind in kinds), np.empty(MAX_SCHEMA_DEPTH + 1, wide))
+
+
+def larger(fires: FireColumns, room: int) -> FireColumns:
+    """At least twice the room, and `room` more than now; what is written stays."""
+    size = len(fires.tick)
+    out = fire_columns(2 * size + room)
+    for old, new in zip(fires, out, strict=True):
+        new[:size] = old
+    return out
+
+
+NO_FIRES: Final = Fires(*(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64)))

@@ -1,0 +1,1 @@
+"""The core over a recorded day: files in, fired pairs out."""

@@ -1,0 +1,191 @@
+"""Ticks out of a Parquet file, by the chunk: only the columns that matter are read, and never a whole row group."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyarrow.types as kinds
+
+from streams.core.limits import MAX_TS_MS, MIN_TS_MS
+from streams.errors import InputError, os_trouble, shortened
+from streams.replay.rejects import Fault
+from streams.replay.tick_columns import Faults, Int32s, Int64s, Names, RawColumns, read_names
+from streams.replay.tick_header import check_columns
+
+READ_AHEAD_BYTES: Final = 1 << 20
+_READ_COLUMNS: Final = ["ticker", "ts", "conditions"]
+_DAMAGED: Final = "make the file again, or copy it again from where it is whole"
+_PER_MS: Final = {"us": 1_000, "ns": 1_000_000}
+_MS_PER: Final = {"s": 1_000, "ms": 1}
+_INT32: Final = np.iinfo(np.int32)
+
+
+class ParquetTicks:
+    """A Parquet file of ticks whose columns have been checked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done = 0.0
+        with _damage_named(path, "is not a readable Parquet file"), _opened(path) as file:
+            self.total_rows: int | None = file.metadata.num_rows
+            schema = file.schema_arrow
+            names = list(schema.names)
+        self._dictionary: Any = None
+        self._names = read_names([])
+        check_columns(path, names)
+        for column, (fits, wanted, remedy) in _COLUMN_KINDS.items():
+            kind = schema.field(column).type
+            if not fits(kind):
+                raise InputError(f"{path}, column {column}", f"holds {kind}, where {wanted} belongs", remedy)
+
+    def chunks(self, rows_at_most: int) -> Iterator[RawColumns]:
+        """The file from its first row on."""
+        row = 1
+        with contextlib.ExitStack() as stack:
+            with _damage_named(self.path, "is not a readable Parquet file"):
+                file = stack.enter_context(_opened(self.path))
+                batches = file.iter_batches(rows_at_most, columns=_READ_COLUMNS)
+            while True:
+                with _damage_named(self.path, f"is damaged after row {row - 1}"):
+                    batch = next(batches, None)
+                    if batch is None:
+                        break
+                    raw = _raw_columns(batch, row, self._read_names(batch.column("ticker").dictionary))
+                row = raw.end_row
+                self.done = (row - 1) / max(self.total_rows or 0, 1)
+                yield raw
+        self.done = 1.0
+
+    def _read_names(self, dictionary: Any) -> Names:  # noqa: ANN401 - pyarrow has no types
+        """Read the tickers, or know them again: one dictionary serves a whole row group."""
+        if self._dictionary is None or not dictionary.equals(self._dictionary):
+            self._dictionary = dictionary
+            self._names = read_names(dictionary.cast(pa.binary()).to_pylist())
+        return self._names
+
+
+def _opened(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """Open the file so that memory does not grow with it, and tickers come as numbers."""
+    return pq.ParquetFile(
+        path,
+        read_dictionary=["ticker"],
+        pre_buffer=False,
+        buffer_size=READ_AHEAD_BYTES,
+        coerce_int96_timestamp_unit="us",
+        page_checksum_verification=True,
+    )
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path, problem: str) -> Iterator[None]:
+    """Turn what the reader trips over into an error of the file."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        words = os_trouble(error) if isinstance(error, OSError) else str(error)
+        raise InputError(str(path), f"{problem} ({shortened(words, 200)})", _DAMAGED) from error
+
+
+def _raw_columns(batch: Any, first_row: int, names: Names) -> RawColumns:  # noqa: ANN401 - pyarrow has no types
+    """One batch of the reader as columns of numbers."""
+    ticker, ts, conditions = (batch.column(name) for name in _READ_COLUMNS)
+    end_row = first_row + len(batch)
+    ts_ms, ts_faults = _times(ts)
+    counts, codes, code_faults = _codes(conditions)
+
+    def cell(i: int, column: str) -> Any:  # noqa: ANN401 - whatever the file holds
+        if column == "ticker":
+            return ticker.dictionary.cast(pa.binary())[ticker.indices[i].as_py()].as_py()
+        if column == "ts" and kinds.is_timestamp(ts.type):
+            return f"{ts[i].value} {ts.type.unit}"
+        return batch.column(column)[i].as_py()
+
+    return RawColumns(
+        first_row=first_row,
+        end_row=end_row,
+        rows=np.arange(first_row, end_row),
+        names=names,
+        entry_of=_filled(ticker.indices, -1).astype(np.int32, copy=False),
+        ts_ms=ts_ms,
+        ts_faults=ts_faults,
+        code_counts=counts,
+        codes=codes,
+        code_faults=code_faults,
+        rejects=[],
+        cell=cell,
+    )
+
+
+def _filled(column: Any, missing: int) -> npt.NDArray[Any]:  # noqa: ANN401 - pyarrow has no types
+    """A column of whole numbers, with one of them for those that are missing."""
+    filled: npt.NDArray[Any] = (column.fill_null(missing) if column.null_count else column).to_numpy()
+    return filled
+
+
+def _marked_missing(column: Any, fault: Fault) -> Faults:  # noqa: ANN401 - pyarrow has no types
+    """The fault where the column holds nothing."""
+    faults = np.zeros(len(column), np.uint8)
+    if column.null_count:
+        faults[column.is_null().to_numpy(zero_copy_only=False)] = fault
+    return faults
+
+
+def _times(column: Any) -> tuple[Int64s, Faults]:  # noqa: ANN401 - pyarrow has no types
+    """Times in milliseconds, floored; absurd ones may become others as absurd, so that none overflows."""
+    faults = _marked_missing(column, Fault.TS_MISSING)
+    if not kinds.is_timestamp(column.type):
+        values = _filled(column, 0)
+        return (np.minimum(values, MAX_TS_MS) if values.dtype == np.uint64 else values).astype(np.int64), faults
+    values = _filled(column.cast(pa.int64()), 0)
+    unit = column.type.unit
+    if unit in _PER_MS:
+        return values // _PER_MS[unit], faults
+    return np.clip(values, MIN_TS_MS - 1, MAX_TS_MS) * _MS_PER[unit], faults
+
+
+def _codes(column: Any) -> tuple[Int64s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
+    """Condition codes: how many each row has, all of them in a row, and what is wrong by row."""
+    counts = _filled(pc.list_value_length(column), 0).astype(np.int64)
+    flat = pc.list_flatten(column)
+    code_faults = _marked_missing(flat, Fault.CONDITION_MISSING)
+    values = _filled(flat, 0)
+    if not np.can_cast(values.dtype, np.int32):
+        code_faults[(values < _INT32.min) | (values > _INT32.max)] = Fault.CONDITION_OUT_OF_RANGE
+    faults = np.zeros(len(column), np.uint8)
+    bad = np.flatnonzero(code_faults)
+    if len(bad):
+        np.maximum.at(faults, np.repeat(np.arange(len(counts)), counts)[bad], code_faults[bad])
+    return counts, values.astype(np.int32), faults
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
+    value = kind.value_type if kinds.is_dictionary(kind) else kind
+    return bool(kinds.is_string(value) or kinds.is_large_string(value) or kinds.is_string_view(value))
+
+
+def _is_time(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
+    return bool(kinds.is_integer(kind) or kinds.is_timestamp(kind))
+
+
+def _is_number(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
+    return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind))
+
+
+def _is_code_list(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
+    is_list = kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
+    return bool(is_list and kinds.is_integer(kind.value_type))
+
+
+_COLUMN_KINDS: Final[dict[str, tuple[Callable[[Any], bool], str, str]]] = {
+    "ticker": (_is_text, "text", "cast the column to string"),
+    "ts": (_is_time, "int64 milliseconds or a timestamp", "cast the column to int64, milliseconds since 1970 in UTC"),
+    "price": (_is_number, "a number", "cast the column to double"),
+    "size": (_is_number, "a number", "cast the column to int32"),
+    "conditions": (_is_code_list, "a list of integers", "cast the column to list<int32>, an empty list where none"),
+}

@@ -1,0 +1,152 @@
+"""From a chunk of a tick file, as columns, to the ticks that can be used and a reason for each row that cannot.
+
+What both formats share: each reader fills in a `RawColumns`, `sift` judges it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.core.limits import MAX_CONDITIONS, MAX_TICKER_BYTES, MAX_TS_MS, MIN_TS_MS
+from streams.replay.rejects import Fault, Reject, detail
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Faults = npt.NDArray[np.uint8]
+
+
+class TickBatch(NamedTuple):
+    """A run of rows of the file: the ticks kept as columns, and those refused."""
+
+    first_row: int
+    """Number of the first row of the run, kept or not. Rows count from 1."""
+    rows: Int64s
+    """Row number of each tick kept."""
+    names: list[str]
+    """The distinct tickers of the ticks kept."""
+    name_of: Int32s
+    """Which of `names`, for each tick."""
+    ts_ms: Int64s
+    code_ends: Int64s
+    """Conditions of tick i are `codes[code_ends[i-1]:code_ends[i]]`, the first ones from 0."""
+    codes: Int32s
+    rejects: list[Reject]
+
+
+class Names(NamedTuple):
+    """The tickers of a dictionary: any entry of it may be bad, unused, or there twice."""
+
+    texts: list[str]
+    """Those that can be used, each once."""
+    text_of: Int32s
+    """Which of `texts`, for each entry of the dictionary, and one more at the end for no ticker."""
+    faults: Faults
+    """What is wrong with the entry, if anything; its text does not count then."""
+
+
+class RawColumns(NamedTuple):
+    """A chunk of a file, judged only in what the format alone can tell."""
+
+    first_row: int
+    end_row: int
+    """The row after the last."""
+    rows: Int64s
+    names: Names
+    entry_of: Int32s
+    """Which entry of the dictionary that `names` were read from; -1 where the row has no ticker."""
+    ts_ms: Int64s
+    ts_faults: Faults
+    code_counts: Int64s
+    codes: Int32s
+    code_faults: Faults
+    rejects: list[Reject]
+    """Rows of the chunk that could not be taken apart; they are not among `rows`."""
+    cell: Callable[[int, str], Any]
+    """What stands in the i-th of `rows` in a column, for the detail of a reject."""
+
+
+def sift(raw: RawColumns) -> TickBatch:
+    """Keep the ticks that can be used, and say of each other row why not."""
+    faults = raw.names.faults[raw.entry_of]
+    absurd = np.where((raw.ts_ms < MIN_TS_MS) | (raw.ts_ms >= MAX_TS_MS), np.uint8(Fault.TS_OUT_OF_RANGE), np.uint8(0))
+    many = np.where(raw.code_counts > MAX_CONDITIONS, np.uint8(Fault.CONDITIONS_TOO_MANY), np.uint8(0))
+    for more in (raw.ts_faults, absurd, many, raw.code_faults):
+        np.copyto(faults, more, where=faults == 0)
+    keep, counts, codes, rejects = slice(None), raw.code_counts, raw.codes, raw.rejects
+    if faults.any():
+        keep = faults == 0
+        counts, codes = counts[keep], codes[np.repeat(keep, counts)]
+        rejects = sorted([*rejects, *_rejects(raw, faults)])
+    ends = np.cumsum(counts)
+    names, name_of = _used(raw.names.texts, raw.names.text_of[raw.entry_of[keep]])
+    return TickBatch(raw.first_row, raw.rows[keep], names, name_of, raw.ts_ms[keep], ends, codes, rejects)
+
+
+def slices(batch: TickBatch, rows_at_most: int, end_row: int) -> Iterator[TickBatch]:
+    """Cut a batch that ends before `end_row` into runs of so many rows of the file."""
+    if end_row - batch.first_row <= rows_at_most:
+        yield batch
+        return
+    firsts = np.append(np.arange(batch.first_row, end_row, rows_at_most), end_row)
+    ticks = np.searchsorted(batch.rows, firsts).tolist()
+    rejects = np.searchsorted([reject.row for reject in batch.rejects], firsts).tolist()
+    for i, first_row in enumerate(firsts[:-1].tolist()):
+        yield _run(batch, first_row, slice(*ticks[i : i + 2]), batch.rejects[slice(*rejects[i : i + 2])])
+
+
+def _run(batch: TickBatch, first_row: int, ticks: slice, rejects: list[Reject]) -> TickBatch:
+    """One run of ticks, with its own names, and its conditions counted from 0."""
+    ends = batch.code_ends[ticks]
+    first_code = int(batch.code_ends[ticks.start - 1]) if ticks.start else 0
+    last_code = int(ends[-1]) if len(ends) else first_code
+    used, name_of = np.unique(batch.name_of[ticks], return_inverse=True)
+    return TickBatch(
+        first_row=first_row,
+        rows=batch.rows[ticks],
+        names=[batch.names[i] for i in used.tolist()],
+        name_of=name_of.astype(np.int32),
+        ts_ms=batch.ts_ms[ticks],
+        code_ends=ends - first_code,
+        codes=batch.codes[first_code:last_code],
+        rejects=rejects,
+    )
+
+
+def _used(names: list[str], name_of: Int32s) -> tuple[list[str], Int32s]:
+    """The names that are used and no others, and which of them, as before."""
+    seen = np.zeros(len(names), np.bool_)
+    seen[name_of] = True
+    if seen.all():
+        return names, name_of
+    used = np.flatnonzero(seen)
+    new_number = np.zeros(len(names), np.int32)
+    new_number[used] = np.arange(len(used))
+    return [names[i] for i in used.tolist()], new_number[name_of]
+
+
+def read_names(entries: Sequence[bytes | None]) -> Names:
+    """Read the tickers of a dictionary."""
+    numbers: dict[str, int] = {}
+    text_of = np.zeros(len(entries) + 1, np.int32)
+    faults = np.zeros(len(entries) + 1, np.uint8)
+    for i, entry in enumerate([*entries, None]):
+        if not entry:
+            faults[i] = Fault.TICKER_EMPTY
+        elif len(entry) > MAX_TICKER_BYTES:
+            faults[i] = Fault.TICKER_TOO_LONG
+        else:
+            try:
+                text_of[i] = numbers.setdefault(entry.decode(), len(numbers))
+            except UnicodeDecodeError:
+                faults[i] = Fault.TICKER_NOT_UTF8
+    return Names(list(numbers), text_of, faults)
+
+
+def _rejects(raw: RawColumns, faults: Faults) -> Iterator[Reject]:
+    """Tell of each faulty row the reason, and what stood there."""
+    for i in np.flatnonzero(faults).tolist():
+        fault = Fault(faults[i])
+        yield Reject(int(raw.rows[i]), fault.reason, detail(fault, partial(raw.cell, i)))

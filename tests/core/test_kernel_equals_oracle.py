@@ -1,0 +1,143 @@
+"""The kernel is the oracle, only faster: the same fires, counts and state over any history, in any batches."""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.columns import Counters
+from streams.core.events import Clock, Mode, Strategy, Tick
+from streams.core.oracle import Oracle
+from streams.core.shard import Shard
+from tests.core.histories import (
+    CONDITIONS,
+    Event,
+    batches,
+    fires_of_oracle,
+    fires_of_shard,
+    histories,
+    shard_with_small_buffers,
+    state_of_oracle,
+    state_of_shard,
+    ticks_of,
+)
+
+DEFAULTS = st.sampled_from([Mode.PER_TICKER, Mode.LEGACY])
+SIZES = st.lists(st.integers(1, 12), max_size=30)
+SAME_COUNTS = ["ticks", "irrelevant", "updates", "fired", "bucket_dup", "late", "no_bucket", "triggered", "clocks"]
+
+
+def assert_same(oracle: Oracle, shard: Shard) -> None:
+    assert {name: shard.counts[name] for name in SAME_COUNTS} == {name: oracle.counts[name] for name in SAME_COUNTS}
+    assert state_of_shard(shard) == state_of_oracle(oracle)
+
+
+@given(histories(), SIZES, DEFAULTS, st.booleans())
+def test_same_fires_in_the_same_order_and_same_state(
+    events: list[Event], sizes: list[int], default: Mode, tracked: bool
+) -> None:
+    oracle, shard = Oracle(CONDITIONS, default), shard_with_small_buffers(default, tracked=tracked)
+    assert fires_of_shard(shard, events, sizes) == fires_of_oracle(oracle, events)
+    assert_same(oracle, shard)
+
+
+@given(histories(), SIZES, DEFAULTS)
+def test_no_pair_ever_fires_twice_in_a_bucket(events: list[Event], sizes: list[int], default: Mode) -> None:
+    """A fire of a whole strategy runs every ticker of its universe, or every ticker there is."""
+    shard = Shard(CONDITIONS, default)
+    universes: dict[str, frozenset[str]] = {}
+    ran: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    for batch in batches(events, sizes):
+        if isinstance(batch[0], Strategy):
+            strategy = shard.change(batch[0]).strategy
+            universes[batch[0].strategy_id] = strategy.universe if strategy else frozenset()
+            if strategy and strategy is not batch[0]:  # the change was not taken: what stood stands
+                universes[batch[0].strategy_id] = universes_before[batch[0].strategy_id]
+        universes_before = dict(universes)
+        for fire in fires_of_shard(shard, batch, []):
+            if fire.mode is Mode.GLOBAL:
+                before = ran[fire.strategy_id, fire.bucket_ms]
+                assert not before, f"{fire} after {before}"
+                before["every ticker"] += 1
+            for ticker in [fire.ticker] if fire.ticker else universes[fire.strategy_id]:
+                ran[fire.strategy_id, fire.bucket_ms][ticker] += 1
+    for key, tickers in ran.items():
+        assert max(tickers.values(), default=1) == 1, (key, tickers)
+        assert "every ticker" not in tickers or len(tickers) == 1, (key, tickers)
+
+
+@given(histories(), SIZES, st.data())
+def test_tracking_switched_while_running_changes_nothing(
+    events: list[Event], sizes: list[int], data: st.DataObject
+) -> None:
+    oracle, shard = Oracle(CONDITIONS), shard_with_small_buffers(Mode.PER_TICKER)
+    fires = []
+    for batch in batches(events, sizes):
+        shard.tracked = data.draw(st.booleans())
+        fires += fires_of_shard(shard, batch, [])
+    assert fires == fires_of_oracle(oracle, events)
+    assert_same(oracle, shard)
+    assert shard.counts["corruptions"] == 0
+
+
+def spoil(shard: Shard, what: str, at: int) -> None:
+    """Write over one part of the tracking, as a stray pointer would."""
+    tracking = shard.index.columns.tracking
+    if what == "flag":
+        tracking.flags[at % len(tracking.flags)] ^= np.uint32(1 << at % 32)
+    elif what == "stamp":
+        tracking.stamps[at % max(1, shard.index.tickers.count)] += 1
+    else:
+        tracking.counter[0] -= 1
+
+
+@given(histories(), SIZES, st.data())
+def test_spoilt_tracking_is_found_within_a_step_and_survived(
+    events: list[Event], sizes: list[int], data: st.DataObject
+) -> None:
+    oracle, shard = Oracle(CONDITIONS), shard_with_small_buffers(Mode.PER_TICKER)
+    fires, spoilt = [], 0
+    for batch in batches(events, sizes):
+        what = data.draw(st.sampled_from(["nothing", "nothing", "flag", "counter"]))
+        if what != "nothing" and not isinstance(batch[0], Strategy):
+            spoil(shard, what, data.draw(st.integers(0, 300)))
+            spoilt += 1
+        fires += fires_of_shard(shard, batch, [])
+    assert fires == fires_of_oracle(oracle, events)
+    assert_same(oracle, shard)
+    assert shard.counts["corruptions"] == spoilt
+
+
+def test_a_spoilt_stamp_is_found_at_a_ticker_that_the_step_does_not_touch() -> None:
+    shard = Shard(CONDITIONS)
+    shard.step(ticks_of(shard.index.tickers, [Tick("A", 1), Tick("B", 1)]))
+    spoil(shard, "stamp", shard.index.tickers.number("A"))
+    shard.step(ticks_of(shard.index.tickers, [Tick("B", 2)]))
+    assert shard.counts["corruptions"] == 1
+    shard.step(ticks_of(shard.index.tickers, [Tick("A", 3)]))
+    assert shard.counts["corruptions"] == 1
+
+
+def test_what_was_derived_from_the_pairs_is_derived_anew_when_every_row_is_looked_at() -> None:
+    shard = Shard(CONDITIONS)
+    shard.change(Strategy("s", "1m", frozenset({"A"})))
+    fires_of_shard(shard, [Tick("A", 0)], [])
+    shard.index.columns.tickers.next_due[0] = 1 << 61  # wrong: this ticker would never fire again
+    shard.tracked = False
+    fires_of_shard(shard, [Clock(1)], [])
+    shard.tracked = True
+    assert [fire.bucket_ms for fire in fires_of_shard(shard, [Tick("A", 60_000)], [])] == [60_000]
+
+
+def test_most_ticks_look_at_no_pair() -> None:
+    shard = Shard(CONDITIONS)
+    shard.change(Strategy("s", "1m", frozenset({"A"})))
+    fires_of_shard(shard, [Tick("A", ts_ms) for ts_ms in range(0, 60_000, 100)], [1] * 600)
+    assert shard.counts["looks"] == 1
+    assert shard.counts["bucket_dup"] == 599
+
+
+def test_counters_have_names_and_places_of_their_own() -> None:
+    places = [at for name, at in vars(Counters).items() if name.isupper()]
+    assert sorted(places) == list(range(Counters.SIZE + 1))

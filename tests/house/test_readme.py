@@ -1,0 +1,108 @@
+"""Every command that README.md shows is run by a test, and prints what the README says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.house.readme import example_files, problems, steps
+from tests.house.tree import ROOT
+
+RUNNABLE = ("tickgate", ".venv/bin/tickgate", ".venv/bin/python")
+"""What is run here, in a scratch folder that holds the README's example files, in the README's order."""
+
+ELSEWHERE = {
+    "./dev setup": "what ./dev test begins with",
+    "./dev test": "what .ci/run runs",
+    "./dev check": "tests/house/test_checks.py runs each check",
+}
+"""What runs wherever the tests run, shown in the README or not."""
+
+PROVEN_BY: dict[str, str] = {}
+"""Any other command of the README, and the test that shows it works, as `path::function`."""
+
+SAMPLE = """
+# Sample
+```jsonl data/strategies.jsonl
+{"strategy_id": "s1"}
+{"strategy_id": "s2"}
+```
+Then:
+```console
+$ ./dev test
+$ wc -l \\
+    data/strategies.jsonl
+2 data/...
+$ cat data/strategies.jsonl
+...
+{"strategy_id": "s2"}
+```
+```json
+{"no": "command"}
+```
+"""
+
+
+def found_in(markdown: str, folder: Path, proven_by: Mapping[str, str] | None = None) -> list[str]:
+    """Hold a README made up here to its word."""
+    return list(problems(markdown, folder, ("cat", "wc", "sh"), {"./dev test": "CI"}, proven_by or {}))
+
+
+def console(*lines: str) -> str:
+    """Write a README of one block."""
+    return "\n".join(["```console", *lines, "```", ""])
+
+
+def test_readme_keeps_its_word(tmp_path: Path) -> None:
+    markdown = (ROOT / "README.md").read_text()
+    assert list(problems(markdown, tmp_path, RUNNABLE, ELSEWHERE, PROVEN_BY)) == []
+
+
+def test_commands_outputs_and_files_are_found() -> None:
+    assert [tuple(step) for step in steps(SAMPLE)] == [
+        ("./dev test", ()),
+        ("wc -l data/strategies.jsonl", ("2 data/...",)),
+        ("cat data/strategies.jsonl", ("...", '{"strategy_id": "s2"}')),
+    ]
+    assert example_files(SAMPLE) == {"data/strategies.jsonl": '{"strategy_id": "s1"}\n{"strategy_id": "s2"}\n'}
+
+
+def test_a_true_readme_passes(tmp_path: Path) -> None:
+    assert found_in(SAMPLE, tmp_path) == []
+
+
+def test_a_command_that_fails_is_reported(tmp_path: Path) -> None:
+    (found,) = found_in(console("$ cat missing.jsonl"), tmp_path)
+    assert found.startswith("cat missing.jsonl: exit code 1: ")
+
+
+@pytest.mark.parametrize("output", [["3 ..."], ["2 data/strategies.jsonl", "more"], ["2 data"]])
+def test_an_output_that_differs_is_reported(tmp_path: Path, output: list[str]) -> None:
+    sample = SAMPLE.replace("2 data/...", "\n".join(output))
+    assert [found.partition(":")[0] for found in found_in(sample, tmp_path)] == ["wc -l data/strategies.jsonl"]
+
+
+def test_outputs_out_of_order_are_reported(tmp_path: Path) -> None:
+    assert found_in(console("$ sh -c 'echo a; echo b'", "a", "b"), tmp_path) == []
+    assert len(found_in(console("$ sh -c 'echo a; echo b'", "b", "a"), tmp_path)) == 1
+
+
+def test_a_command_that_no_test_runs_is_reported(tmp_path: Path) -> None:
+    assert found_in(console("$ ./dev bench --quick"), tmp_path) == ["no test runs this: ./dev bench --quick"]
+
+
+@pytest.mark.parametrize("markdown", ["```sh\n./dev test\n```\n", "```\n$ cat x\n```\n", "As in:\n\n    $ cat x\n"])
+def test_a_command_outside_a_console_block_is_reported(tmp_path: Path, markdown: str) -> None:
+    (found,) = found_in(markdown, tmp_path)
+    assert found.startswith("mark the block as console: ")
+
+
+def test_a_proof_must_exist_and_be_needed(tmp_path: Path) -> None:
+    here = "tests/house/test_readme.py"
+    shown = console("$ ./dev demo")
+    assert found_in(shown, tmp_path, {"./dev demo": f"{here}::test_a_true_readme_passes"}) == []
+    assert found_in("", tmp_path, {"./dev demo": f"{here}::test_a_true_readme_passes"}) == [
+        "no longer in the README: ./dev demo"
+    ]
+    for node in (f"{here}::test_gone", f"{here}::console", "tests/house/gone.py::test_x", here):
+        assert found_in(shown, tmp_path, {"./dev demo": node}) == [f"no such test: {node}"]
