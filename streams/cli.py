@@ -6,6 +6,7 @@ Each command imports what it needs itself, so that `tickgate --help` is quick.
 import json
 import sys
 import time
+import zoneinfo
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from streams import __version__
 @click.version_option(__version__, prog_name="tickgate")
 def main() -> None:
     """Ticks in, alert executions out: once per strategy, ticker and time bucket."""
+    # Time zones out of the pinned package, never the machine's own: a replay gives the same bytes everywhere.
+    zoneinfo.reset_tzpath(to=())
 
 
 @main.command()
@@ -36,12 +39,12 @@ def main() -> None:
 @click.option("--progress/--no-progress", default=None, help="Default: where there is a terminal.")
 def replay(ticks: str, strategies: Path, out: Path, batch_ticks: int, order: str, progress: bool | None) -> None:
     """Replay recorded ticks: which pairs fire, and when."""
-    from streams.replay.run import Order
+    from streams.replay.run import Job, Order
     from streams.replay.run import replay as run
 
     with told_plainly(), shown_progress(progress) as advance:
         began = time.monotonic()
-        done = run(Path(ticks), strategies, out, batch_ticks, Order(order), advance)
+        done = run(Job(Path(ticks), strategies, out, batch_ticks, Order(order)), advance)
         seconds = time.monotonic() - began
     for warning in done.warnings:
         click.echo(f"warning: {warning}", err=True)

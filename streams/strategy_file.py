@@ -118,7 +118,8 @@ class _Reader:
             if field not in CHECKS:
                 near = difflib.get_close_matches(field[:MAX_TEXT], CHECKS, n=1)
                 remedy = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(CHECKS)}"
-                raise InputError(self._place(entry, shortened(field)), "unknown field", remedy)
+                place = f"{self.file}, line {entry.line_of(field)}, {shortened(field)}"
+                raise InputError(place, "unknown field", remedy)
         for field in REQUIRED:
             if field not in entry.fields:
                 raise InputError(self._place(entry, field), "the field is missing", f"add {REQUIRED[field]}")

@@ -143,7 +143,7 @@ class Scalars:
 
 def fire_columns(size: int) -> FireColumns:
     """Room for `size` fires."""
-    return FireColumns(*(np.empty(size, kind) for kind in (np.int32, np.int32, np.int64, np.int64)))
+    return FireColumns._make(np.empty(size, kind) for kind in (np.int32, np.int32, np.int64, np.int64))
 
 
 def grown(column: npt.NDArray[Any], size: int, fill: int) -> npt.NDArray[Any]:
@@ -155,19 +155,19 @@ def grown(column: npt.NDArray[Any], size: int, fill: int) -> npt.NDArray[Any]:
     return out
 
 
-_TICKER_FILLS: Final = TickerColumns(NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1)  # type: ignore[arg-type]
+_TICKER_FILLS: Final = (NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1)
 
 
 def ticker_columns(size: int) -> TickerColumns:
     """Empty rows for `size` tickers."""
     wide, narrow = np.int64, np.int32
     kinds = (wide, wide, wide, wide, narrow, narrow, narrow, narrow, narrow)
-    return TickerColumns(*(np.full(size, fill, kind) for fill, kind in zip(_TICKER_FILLS, kinds, strict=True)))
+    return TickerColumns._make(np.full(size, fill, kind) for fill, kind in zip(_TICKER_FILLS, kinds, strict=True))
 
 
 def grown_tickers(columns: TickerColumns, size: int) -> TickerColumns:
     """The same tickers with room for more."""
-    return TickerColumns(*(grown(c, size, fill) for c, fill in zip(columns, _TICKER_FILLS, strict=True)))
+    return TickerColumns._make(grown(np.asarray(c), size, fill) for c, fill in zip(columns, _TICKER_FILLS, strict=True))
 
 
 def pair_columns(size: int) -> PairColumns:
@@ -177,7 +177,9 @@ def pair_columns(size: int) -> PairColumns:
 
 def tracking_columns(size: int) -> Tracking:
     """Flags for `size` tickers, none set."""
-    return Tracking(np.zeros(-(-size // FLAGS_IN_WORD), np.uint32), np.full(size, NEVER, np.int64), np.zeros(1, np.int64))
+    return Tracking(
+        np.zeros(-(-size // FLAGS_IN_WORD), np.uint32), np.full(size, NEVER, np.int64), np.zeros(1, np.int64)
+    )
 
 
 def grown_tracking(tracking: Tracking, size: int) -> Tracking:

@@ -263,7 +263,15 @@ def skip(step: int, size: int, data: Bytes, at: int, end: int) -> tuple[int, int
 
 @compiled
 def decode_one(
-    data: Bytes, at: int, end: int, plan: Int32s, blocks: Bytes, unlisted_blocks: bool, i: int, out: Decoded, left: Int64s
+    data: Bytes,
+    at: int,
+    end: int,
+    plan: Int32s,
+    blocks: Bytes,
+    unlisted_blocks: bool,
+    i: int,
+    out: Decoded,
+    left: Int64s,
 ) -> int:
     """Run the plan over one value; returns the fault."""
     pc, depth, items, fault = 0, 0, 0, FAULT.NONE

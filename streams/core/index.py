@@ -94,7 +94,7 @@ class Index:
     def change(self, change: Strategy) -> Settled:
         """Put a strategy's new version in force, if it is one."""
         entry = self.entries.get(change.strategy_id)
-        settled = settle(entry and self._standing(entry, change), change)
+        settled = settle(self._standing(entry, change) if entry else None, change)
         if settled.verdict is not Verdict.ACCEPTED:
             return settled
         if entry is None:

@@ -19,4 +19,5 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def compiled(function: F) -> F:
     """Compile on the first call, keep the machine code on disk, and let go of the GIL while it runs."""
-    return cast("F", numba.njit(cache=True, nogil=True, _nrt=False)(function))
+    compiler = cast("Callable[..., Callable[[F], F]]", numba.njit)
+    return compiler(cache=True, nogil=True, _nrt=False)(function)

@@ -117,6 +117,18 @@ def chain(columns: Columns, batch: Batch, t: int, tick: int) -> None:
 
 
 @compiled
+def tally(columns: Columns, ticks: int, updates: int, clocks: int, dups: int) -> None:
+    """Add to the totals; the updates twice, as one total is held against the other."""
+    counts = columns.counts
+    counts[TICKS] += ticks
+    counts[IRRELEVANT] += ticks - updates
+    counts[UPDATES] += updates
+    columns.tracking.counter[0] += updates
+    counts[CLOCKS] += clocks
+    counts[BUCKET_DUP] += dups
+
+
+@compiled
 def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -> bool:
     """Take the ticks from where the step stands; False where the fires of whole strategies may not fit."""
     tickers, scalars, counts = columns.tickers, columns.scalars, columns.counts
@@ -153,12 +165,7 @@ def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -
                 continue
         chain(columns, batch, t, i)
     scalars[STREAM_MS], scalars[LEVEL_DUE], scalars[RESUME_AT] = stream_ms, level_due, taken
-    counts[TICKS] += ticks
-    counts[CLOCKS] += clocks
-    counts[IRRELEVANT] += ticks - updates
-    counts[UPDATES] += updates
-    columns.tracking.counter[0] += updates
-    counts[BUCKET_DUP] += dups
+    tally(columns, ticks, updates, clocks, dups)
     return taken == len(batch.ticker)
 
 

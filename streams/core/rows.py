@@ -8,8 +8,6 @@ The first design built a whole new index beside the old one and swapped the two.
 the change is large, not what the state is large: see ARCHITECTURE.md for the figures.
 """
 
-import numpy as np
-
 from streams.core.columns import Int32s, PairColumns, TickerColumns, pair_columns
 from streams.core.jit import compiled
 from streams.core.limits import FOREVER, NEVER
@@ -120,9 +118,7 @@ def put_to_sleep(tickers: TickerColumns, pairs: PairColumns, which: Int32s, stra
 
 
 @compiled
-def mark(
-    tickers: TickerColumns, pairs: PairColumns, which: Int32s, strategy: int, bucket_ms: int, used: int
-) -> int:
+def mark(tickers: TickerColumns, pairs: PairColumns, which: Int32s, strategy: int, bucket_ms: int, used: int) -> int:
     """Remember that these tickers ran for the strategy in a bucket, made asleep where they have no pair."""
     for t in which:
         j, used = place(tickers, pairs, t, strategy, used)
@@ -170,5 +166,3 @@ def packed(tickers: TickerColumns, pairs: PairColumns, count: int, spare: int) -
     """The same pairs without the gaps that moved rows left, with room for `spare` more; and how much is used."""
     into = pair_columns(int(_held(tickers, count)) + spare)
     return into, _pack(tickers, pairs, count, into)
-
-

@@ -1,8 +1,8 @@
 """One shard: batches of ticks and strategy changes in, fires out. The kernel and its state behind one door.
 
-    shard.change(strategy)                  # a new version, in force from the next batch on
-    batch = shard.columns_of(names, ...)    # or shard.decoded(data, starts, ends, ...)
-    fires = shard.step(batch)
+shard.change(strategy)                  # a new version, in force from the next batch on
+batch = shard.columns_of(names, ...)    # or shard.decoded(data, starts, ends, ...)
+fires = shard.step(batch)
 """
 
 from typing import Final, NamedTuple
@@ -20,6 +20,7 @@ from streams.core.columns import (
     Int64s,
     Scalars,
     fire_columns,
+    grown,
 )
 from streams.core.conditions import ConditionTable
 from streams.core.decode import FAULT, UNKNOWN, Decoded, decode, judge_codes
@@ -60,6 +61,7 @@ class Shard:
         self,
         conditions: ConditionTable,
         default_mode: Mode = Mode.PER_TICKER,
+        *,
         tracked: bool = True,
         owns: Owns = None,
         is_home: Owns = None,
@@ -86,7 +88,9 @@ class Shard:
     def counts(self) -> dict[str, int]:
         """The totals so far, by name."""
         totals = self.index.columns.counts
-        return {name.lower(): int(totals[at]) for name, at in vars(Counters).items() if name.isupper() and name != "SIZE"}
+        return {
+            name.lower(): int(totals[at]) for name, at in vars(Counters).items() if name.isupper() and name != "SIZE"
+        }
 
     @property
     def stream_ms(self) -> int:
@@ -127,19 +131,18 @@ class Shard:
         """The fires out of both buffers."""
         if not pairs and not levels:
             return NO_FIRES
-        fires = [column[:pairs].copy() for column in self._pair_fires]
-        ticker = ticks.ticker[fires[0]]
+        fires = FireColumns._make(column[:pairs].copy() for column in self._pair_fires)
+        ticker = ticks.ticker[fires.tick]
         if levels:
-            whole = [column[:levels] for column in self._level_fires]
-            fires = [np.concatenate(both) for both in zip(fires, whole, strict=True)]
+            whole = FireColumns._make(column[:levels] for column in self._level_fires)
+            fires = FireColumns._make(map(np.concatenate, zip(fires, whole, strict=True)))
             ticker = np.concatenate((ticker, np.full(levels, EVERY_TICKER, np.int32)))
-        tick, strategy, bucket_ms, ts_ms = fires
-        return Fires(tick, strategy, ticker, bucket_ms, ts_ms)
+        return Fires(fires.tick, fires.strategy, ticker, fires.bucket_ms, fires.ts_ms)
 
     def in_order(self, fires: Fires, ticks: int) -> Fires:
         """The fires of a step over so many ticks by tick, and by strategy id within one tick."""
         order = order_of(fires.tick, fires.strategy, self._rank(), ticks)
-        return Fires(*(column[order] for column in fires))
+        return Fires._make(column[order] for column in fires)
 
     @property
     def strategy_ids(self) -> list[str]:
@@ -220,16 +223,13 @@ def decoded_columns(size: int) -> Decoded:
     """Room for `size` values."""
     narrow, wide, byte = np.int32, np.int64, np.uint8
     kinds = (narrow, wide, byte, byte, wide, narrow)
-    return Decoded(*(np.empty(size, kind) for kind in kinds), np.empty(MAX_SCHEMA_DEPTH + 1, wide))
+    return Decoded._make([*(np.empty(size, kind) for kind in kinds), np.empty(MAX_SCHEMA_DEPTH + 1, wide)])
 
 
 def larger(fires: FireColumns, room: int) -> FireColumns:
     """At least twice the room, and `room` more than now; what is written stays."""
     size = len(fires.tick)
-    out = fire_columns(2 * size + room)
-    for old, new in zip(fires, out, strict=True):
-        new[:size] = old
-    return out
+    return FireColumns._make(grown(column, 2 * size + room, 0) for column in fires)
 
 
-NO_FIRES: Final = Fires(*(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64)))
+NO_FIRES: Final = Fires._make(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64))

@@ -35,7 +35,7 @@ _SAFE_DIGITS: Final = 18
 _WHOLE_NUMBER: Final = re.compile(rb"-?[0-9]+")
 _CODE_BREAK: Final = re.compile(rb" *[,;|] *| +")
 _MAX_CODE: Final = int(np.iinfo(np.int32).max)
-_MAX_CODE_DIGITS: Final = 10
+_MAX_CODE_CHARACTERS: Final = len("-2147483648")
 
 
 class CsvTicks:
@@ -43,10 +43,10 @@ class CsvTicks:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.done = 0.0
         self.total_rows: int | None = None
         self._size = max(path.stat().st_size, 1)
         header = next(self._blocks(), b"").partition(b"\n")[0]
+        self.done = 0.0
         self.names = _header_names(path, header)
         self._lines = re.compile(rb"(?:%b\r?\n)*+" % b",".join([_CELL] * len(self.names)))
 
@@ -231,7 +231,7 @@ def _read_codes(cell: bytes) -> tuple[list[int], Fault]:
     for text in _CODE_BREAK.split(inside):
         if not _WHOLE_NUMBER.fullmatch(text):
             return [], Fault.CONDITION_NOT_A_NUMBER
-        value = int(text) if len(text) <= _MAX_CODE_DIGITS else _MAX_CODE + 1
+        value = int(text) if len(text) <= _MAX_CODE_CHARACTERS else _MAX_CODE + 1
         if not -_MAX_CODE - 1 <= value <= _MAX_CODE:
             return [], Fault.CONDITION_OUT_OF_RANGE
         codes.append(value)

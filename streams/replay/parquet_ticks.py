@@ -32,7 +32,7 @@ class ParquetTicks:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done = 0.0
-        with _damage_named(path, "is not a readable Parquet file"), _opened(path) as file:
+        with _damage_named(path, "is not a readable Parquet file"), pq.ParquetFile(path) as file:
             self.total_rows: int | None = file.metadata.num_rows
             schema = file.schema_arrow
             names = list(schema.names)
@@ -158,9 +158,10 @@ def _codes(column: Any) -> tuple[Int64s, Int32s, Faults]:  # noqa: ANN401 - pyar
     if not np.can_cast(values.dtype, np.int32):
         code_faults[(values < _INT32.min) | (values > _INT32.max)] = Fault.CONDITION_OUT_OF_RANGE
     faults = np.zeros(len(column), np.uint8)
-    bad = np.flatnonzero(code_faults)
-    if len(bad):
-        np.maximum.at(faults, np.repeat(np.arange(len(counts)), counts)[bad], code_faults[bad])
+    if code_faults.any():
+        row_of = np.repeat(np.arange(len(counts)), counts)
+        for fault in (Fault.CONDITION_OUT_OF_RANGE, Fault.CONDITION_MISSING):  # the first one counts, so it comes last
+            faults[row_of[code_faults == fault]] = fault
     return counts, values.astype(np.int32), faults
 
 

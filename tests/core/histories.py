@@ -105,7 +105,7 @@ def ticks_of(tickers: Tickers, events: Sequence[Tick | Clock]) -> Ticks:
 
 def shard_with_small_buffers(default_mode: Mode, *, tracked: bool = True) -> Shard:
     """A shard that must stop and go on often."""
-    shard = Shard(CONDITIONS, default_mode, tracked)
+    shard = Shard(CONDITIONS, default_mode, tracked=tracked)
     shard._pair_fires = fire_columns(1)
     return shard
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]  # comes with exchange_calendars, and ships no types
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

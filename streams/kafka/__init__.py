@@ -1,0 +1,1 @@
+"""The Kafka path: brokers, record batches and Faust's extension points."""
