@@ -79,3 +79,5 @@ def shown_progress(wanted: bool | None) -> Iterator[Callable[[int, int | None], 
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("replay", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+if __name__ == "__main__":
+    main()

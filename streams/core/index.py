@@ -53,6 +53,10 @@ class Entry:
     as_whole: bool = False
     floor_ms: int = NEVER
     """The last bucket in which every ticker there is ran for it."""
+    last_run_ms: int = NEVER
+    """The last bucket in which it ran as a whole; kept up when it stops."""
+    began_after_ms: int = NEVER
+    """What its last trigger stood at when it began to decide as a whole: runs of its tickers count there."""
 
 
 class LimitError(ValueError):
@@ -141,18 +145,23 @@ class Index:
         if entry.by_pairs:
             rows.put_to_sleep(columns.tickers, columns.pairs, entry.universe, number)
         elif entry.as_whole:
-            level, last = columns.strategies.level, int(columns.strategies.last_trigger[number])
+            last = int(columns.strategies.last_trigger[number])
+            if last > entry.began_after_ms:  # it has run since, and with it every ticker of its universe
+                self._remember_run(entry, last)
+            level = columns.strategies.level
             self._set_level(level[level != number])
-            if entry.strategy.universe and last > NEVER:
-                self._make_room_for_pairs(entry.universe)
-                columns = self.columns
-                self.used_pairs = rows.mark(
-                    columns.tickers, columns.pairs, entry.universe, number, last, self.used_pairs
-                )
-            elif not entry.strategy.universe:
-                entry.floor_ms = max(entry.floor_ms, last)
         entry.by_pairs = entry.as_whole = False
         entry.universe = NOBODY
+
+    def _remember_run(self, entry: Entry, bucket_ms: int) -> None:
+        """Keep for the tickers that they ran with the strategy as a whole."""
+        if entry.strategy.universe:
+            self._make_room_for_pairs(entry.universe)
+            tickers, pairs, used = self.columns.tickers, self.columns.pairs, self.used_pairs
+            self.used_pairs = rows.mark(tickers, pairs, entry.universe, entry.number, bucket_ms, used)
+        else:
+            entry.floor_ms = bucket_ms
+        entry.last_run_ms = bucket_ms
 
     def _start(self, entry: Entry, universe: frozenset[str]) -> None:
         """Put the version in force; one without a rule is skipped, with a warning."""
@@ -175,8 +184,8 @@ class Index:
             )
             entry.by_pairs = True
         elif self.is_home is None or self.is_home(strategy.strategy_id):
-            last_trigger = self.columns.strategies.last_trigger
-            last_trigger[number] = max(last_trigger[number], self._newest_bucket(entry, mode))
+            entry.began_after_ms = max(entry.last_run_ms, self._newest_bucket(entry, mode))
+            self.columns.strategies.last_trigger[number] = entry.began_after_ms
             self._set_level(np.append(self.columns.strategies.level, np.int32(number)))
             entry.as_whole = True
 

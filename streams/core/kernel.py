@@ -108,6 +108,8 @@ def flag(columns: Columns, t: int) -> None:
 def chain(columns: Columns, batch: Batch, t: int, tick: int) -> None:
     """Hang a tick behind the others of its ticker that the row must be looked at for."""
     tickers = columns.tickers
+    if batch.ts_ms[tick] >= tickers.next_due[t]:
+        tickers.next_due[t] = NEVER  # pairs may fire here: what a tick behind it is, late or not, hangs on that
     batch.next_tick[tick] = -1
     if tickers.chain_head[t] < 0:
         tickers.chain_head[t] = tick

@@ -47,10 +47,10 @@ class Tickers:
 
     def numbers(self, names: Collection[str]) -> Int32s:
         """The numbers of several names."""
-        if not self.by_name.keys() >= set(names):
-            for name in names:
-                self.number(name)
-        return np.fromiter(map(self.by_name.__getitem__, names), np.int32, len(names))
+        try:
+            return np.fromiter(map(self.by_name.__getitem__, names), np.int32, len(names))
+        except KeyError:
+            return np.fromiter(map(self.number, names), np.int32, len(names))
 
     def all_names(self) -> list[str]:
         """Every name, in the order of the numbers."""

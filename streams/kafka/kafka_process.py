@@ -54,6 +54,9 @@ PROPERTIES: Final = {
     # No waiting for members that will not come; tests of crashes want short sessions.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "500",
+    # A killed broker may come back as soon as its old registration has run out.
+    "broker.heartbeat.interval.ms": "500",
+    "broker.session.timeout.ms": "3000",
     # Compaction and deletion soon after they are due, in little memory.
     "log.cleaner.backoff.ms": "200",
     "log.cleaner.dedupe.buffer.size": str(16 << 20),

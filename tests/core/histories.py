@@ -1,7 +1,15 @@
-"""Random histories of ticks, clocks and strategy changes, and what the oracle and a shard make of one."""
+"""Random histories of ticks, clocks and strategy changes, and what the oracle and a shard make of one.
+
+A history is told by one function that picks from what may come next. Hypothesis picks where an example should
+be made small when it fails; a seeded generator picks where many histories, or always the same, are wanted.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import accumulate
+from random import Random
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -10,12 +18,14 @@ from streams.core.columns import fire_columns
 from streams.core.conditions import ConditionTable
 from streams.core.events import Clock, Fire, Mode, Status, Strategy, Tick
 from streams.core.kernel import CLOCK
+from streams.core.lifecycle import settle
 from streams.core.limits import MAX_TS_MS, NEVER
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard, Ticks
 from streams.core.tickers import Tickers
 
 Event = Tick | Clock | Strategy
+T = TypeVar("T")
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 OUT_OF_SEQUENCE = 33
@@ -23,13 +33,16 @@ BLOCKS = np.zeros(256, np.uint8)
 BLOCKS[OUT_OF_SEQUENCE] = 1
 CONDITIONS = ConditionTable(BLOCKS, unlisted_blocks=False, names={OUT_OF_SEQUENCE: "out of sequence"})
 
-TICKERS = ["AAPL", "B", "BRK.B", "LONGEST-TICKER-OF-ALL", "ÄÖÜ", "a ticker no one watches"]
-WATCHED = TICKERS[:-1]
-TIMEFRAMES = ["1s", "1m", "5m", "90m", "1h", "4h", "1d", "2d", "1w", "1mo", "3mo", "5 minutes"]
-ZONES = ["UTC", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Pacific/Apia"]
-SESSIONS = ["", "", "", "XNYS", "XHKG", "NONE SUCH"]
+TICKERS = ("AAPL", "B", "BRK.B", "LONGEST-TICKER-OF-ALL", "ÄÖÜ", "C")
+IDS = ("s1", "s10", "s2", "ß", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "S", "T", "U", "V", "W")
+TIMEFRAMES = ("1s", "1m", "1m", "5m", "5m", "90m", "1h", "4h", "1d", "2d", "1w", "1mo", "3mo", "5 minutes")
+ZONES = ("UTC", "UTC", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Pacific/Apia")
+SESSIONS = ("", "", "", "", "XNYS", "XHKG", "NONE SUCH")
+CODES = ((), (0, 14), (), (), (300, -1), (OUT_OF_SEQUENCE,), (14, OUT_OF_SEQUENCE))
+STATUSES = (*(Status.ACTIVE,) * 4, *Status)
+MODES = (None, None, Mode.PER_TICKER, Mode.LEGACY)
 
-STARTS_MS = [
+STARTS_MS = (
     0,
     1_325_239_200_000,  # Apia skips a day: 2011-12-30
     1_699_163_940_000,  # New York, Havana: clocks go back, 2023-11-05
@@ -38,58 +51,114 @@ STARTS_MS = [
     1_732_507_200_000,  # XHKG goes to lunch, 2024-11-25
     1_760_000_000_000,
     MAX_TS_MS - 2 * DAY_MS,
-]
+)
+PACES_MS = (
+    (0, 0, 1, 999, 1_000, 20_000, MINUTE_MS),
+    (0, 0, 1, 20_000, MINUTE_MS, 5 * MINUTE_MS, HOUR_MS),
+    (0, 0, 1, MINUTE_MS, HOUR_MS, 9 * HOUR_MS, DAY_MS),
+    (0, 0, 1, HOUR_MS, DAY_MS, 7 * DAY_MS, 31 * DAY_MS),
+)
+"""How far time moves on between two events; every third tick is as much too late."""
+GRIDS_MS = (1, 1, 1, 1_000, MINUTE_MS, 5 * MINUTE_MS, HOUR_MS)
+"""Times are often put on a border of these, where buckets begin."""
+KINDS = ("tttttttc", "ttttttcs", "ttts", "tsss", "ccts")
+"""Ticks, clocks and strategy changes: histories differ in what they have most of."""
 
 
-def tick_at(ts_ms: int) -> st.SearchStrategy[Tick]:
-    """A trade at a time; now and then one that must not move the price."""
-    codes = st.sampled_from([(), (0, 14), (), (OUT_OF_SEQUENCE,), (14, OUT_OF_SEQUENCE), (300, -1)])
-    return st.builds(Tick, st.sampled_from(TICKERS), st.just(ts_ms), conditions=codes)
+class Pick(Protocol):
+    """Picks one of several."""
+
+    def __call__(self, options: Sequence[T], /) -> T: ...
 
 
-@st.composite
-def changes(draw: st.DrawFn) -> Strategy:
-    """A version of one of a few strategies: also stale, illegal, or without a timeframe that exists."""
-    return Strategy(
-        strategy_id=draw(st.sampled_from(["s1", "s10", "s2", "ß"])),
-        timeframe=draw(st.sampled_from(TIMEFRAMES)),
-        universe=draw(st.frozensets(st.sampled_from(WATCHED), max_size=4)),
-        status=draw(st.sampled_from([Status.ACTIVE, Status.ACTIVE, Status.ACTIVE, *Status])),
-        version=draw(st.integers(1, 40)),
-        time_zone=draw(st.sampled_from(ZONES)),
-        session=draw(st.sampled_from(SESSIONS)),
-        mode=draw(st.sampled_from([None, None, Mode.PER_TICKER, Mode.LEGACY])),
+class Scene(NamedTuple):
+    """What one history plays with: often little, so that it meets again and again."""
+
+    ids: tuple[str, ...]
+    tickers: tuple[str, ...]
+    watched: tuple[str, ...]
+    timeframes: tuple[str, ...]
+    zones: tuple[str, ...]
+    sessions: tuple[str, ...]
+    pace_ms: tuple[int, ...]
+    kinds: str
+
+
+def some(pick: Pick, options: Sequence[T], most: int) -> tuple[T, ...]:
+    """A few of the options, some of them more than once."""
+    return tuple(pick(options) for _ in range(pick(range(1, most + 1))))
+
+
+def scene(pick: Pick) -> Scene:
+    """Choose what a history plays with."""
+    tickers = some(pick, TICKERS, pick((1, 2, 4)))
+    return Scene(
+        some(pick, IDS, pick((1, 2, 4, len(IDS)))),
+        tickers,
+        (*tickers, *some(pick, TICKERS, 2)),
+        some(pick, TIMEFRAMES, 3),
+        some(pick, ZONES, 2),
+        some(pick, SESSIONS, 2),
+        pick(PACES_MS),
+        pick(KINDS),
     )
 
 
-STEPS_MS = st.sampled_from([0, 0, 1, 999, 20_000, MINUTE_MS, 5 * MINUTE_MS, HOUR_MS, 9 * HOUR_MS, DAY_MS, 31 * DAY_MS])
-DELAYS_MS = st.sampled_from([0, 0, 0, 0, 1, 30_000, MINUTE_MS, 2 * HOUR_MS, DAY_MS])
+def change(pick: Pick, play: Scene, strategy_id: str, old: Strategy | None) -> Strategy:
+    """A version of a strategy: the next one and legal, mostly, and like the one before in all but one field."""
+    new = Strategy(
+        strategy_id,
+        pick(play.timeframes),
+        frozenset(some(pick, play.watched, 4)) if pick(range(6)) else frozenset(),
+        pick(STATUSES),
+        time_zone=pick(play.zones),
+        session=pick(play.sessions),
+        mode=pick(MODES),
+    )
+    if old is None:
+        return new
+    version = old.version + pick((*(1,) * 12, -1, 0, 2, 9))
+    field = pick(("universe", "mode", "timeframe", "status", "session", "nothing", "all"))
+    if field == "all":
+        return replace(new, version=version)
+    return replace(old, version=version, **({} if field == "nothing" else {field: getattr(new, field)}))
+
+
+def history(pick: Pick, max_events: int = 60) -> list[Event]:
+    """Events in the order they arrive: time mostly moves on, and some ticks are late."""
+    play = scene(pick)
+    now_ms = pick(STARTS_MS) + pick(range(DAY_MS))
+    standing: dict[str, Strategy | None] = {}
+    events: list[Event] = []
+    for kind in "s" * pick(range(6)) + "?" * pick(range(1, max_events - 4)):
+        now_ms = min(now_ms + pick(play.pace_ms), MAX_TS_MS - 1)
+        now_ms -= now_ms % pick(GRIDS_MS)
+        ts_ms = max(now_ms - pick((0, 0, pick(play.pace_ms))), 0)
+        match pick(play.kinds) if kind == "?" else kind:
+            case "s":
+                sid = pick(play.ids)
+                new = change(pick, play, sid, standing.get(sid))
+                standing[sid] = settle(standing.get(sid), new).strategy
+                events.append(new)
+            case "c":
+                events.append(Clock(ts_ms))
+            case _:
+                events.append(Tick(pick(play.tickers), ts_ms, conditions=pick(CODES)))
+    return events
+
+
+among = lru_cache(maxsize=256)(st.sampled_from)
 
 
 @st.composite
 def histories(draw: st.DrawFn, max_events: int = 60) -> list[Event]:
-    """Events in the order they arrive: time mostly moves on, and some ticks are late."""
-    now_ms = draw(st.sampled_from(STARTS_MS)) + draw(st.integers(0, DAY_MS))
-    versions: dict[str, int] = {}
-    events: list[Event] = []
-    for _ in range(draw(st.integers(1, max_events))):
-        kind = draw(st.sampled_from("ttttttcs"))
-        now_ms = min(now_ms + draw(STEPS_MS), MAX_TS_MS - 1)
-        then_ms = max(now_ms - draw(DELAYS_MS), 0)
-        if kind == "s":
-            change = draw(changes())
-            if draw(st.booleans()):  # mostly the very next version, so that it counts
-                versions[change.strategy_id] = version = versions.get(change.strategy_id, 0) + 1
-                change = Strategy(**{**as_fields(change), "version": version})
-            events.append(change)
-        else:
-            events.append(Clock(then_ms) if kind == "c" else draw(tick_at(then_ms)))
-    return events
+    """Histories that hypothesis makes smaller."""
+    return history(lambda options: draw(among(options)), max_events)
 
 
-def as_fields(strategy: Strategy) -> dict[str, object]:
-    """A strategy's fields by name."""
-    return {name: getattr(strategy, name) for name in Strategy.__slots__}
+def seeded(seed: int) -> Pick:
+    """Pick by a seed: far faster than hypothesis, and the same in every run."""
+    return Random(seed).choice
 
 
 def ticks_of(tickers: Tickers, events: Sequence[Tick | Clock]) -> Ticks:

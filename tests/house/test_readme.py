@@ -18,7 +18,9 @@ ELSEWHERE = {
 }
 """What runs wherever the tests run, shown in the README or not."""
 
-PROVEN_BY: dict[str, str] = {}
+PROVEN_BY: dict[str, str] = {
+    "./dev demo": "tests/test_demo.py::test_the_demo_shows_executions_and_ends",
+}
 """Any other command of the README, and the test that shows it works, as `path::function`."""
 
 SAMPLE = """

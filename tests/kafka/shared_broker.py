@@ -38,7 +38,8 @@ def shared_broker(folder: Path) -> Iterator[SharedBroker]:
         fcntl.flock(users, fcntl.LOCK_SH)
         fcntl.flock(start, fcntl.LOCK_EX)
         if not _description(folder).exists():
-            _start_keeper(folder)
+            keeper = start_keeper(folder)
+            keeper.returncode = 0  # It outlives us on purpose: nobody is to be warned that it still runs.
         fcntl.flock(start, fcntl.LOCK_UN)
         told = json.loads(_description(folder).read_text())
         yield SharedBroker(**{**told, "passed_over": tuple(told["passed_over"])})
@@ -48,7 +49,8 @@ def _description(folder: Path) -> Path:
     return folder / "broker.json"
 
 
-def _start_keeper(folder: Path) -> None:
+def start_keeper(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the process that keeps the broker; it ends with the last user, so the caller must be one."""
     command = [sys.executable, "-m", "tests.kafka.shared_broker", str(folder)]
     keeper = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
@@ -58,7 +60,7 @@ def _start_keeper(folder: Path) -> None:
         if said.readline() != READY:
             message = f"the keeper of the broker ended with {keeper.wait()}; what it said stands above"
             raise RuntimeError(message)
-    keeper.returncode = 0  # It outlives us on purpose: nobody is to be warned that it still runs.
+    return keeper
 
 
 def keep(folder: Path) -> None:

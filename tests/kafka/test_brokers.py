@@ -1,6 +1,8 @@
 """Brokers are picked in order, with the reasons; a real one can be killed, frozen and bounced, and clears up."""
 
+import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -27,7 +29,7 @@ from streams.kafka.kafka_jars import Unavailable, cache_folder, find_jars
 from streams.kafka.kafka_process import KafkaProcess
 from tests.house.tree import ROOT
 from tests.kafka.broker_report import KIND, PASSED_OVER, lines
-from tests.kafka.shared_broker import SharedBroker, shared_broker
+from tests.kafka.shared_broker import SharedBroker, shared_broker, start_keeper
 
 
 def script(folder: Path, name: str, text: str) -> None:
@@ -136,9 +138,7 @@ def java_17(tools: Path, tmp_path: Path) -> dict[str, str]:
     return {"PATH": f"{tools}:{os.defpath}", "TICKGATE_CACHE": str(tmp_path / "cache")}
 
 
-def test_maven_is_asked_once_by_callers_at_the_same_time(
-    tools: Path, tmp_path: Path, java_17: dict[str, str]
-) -> None:
+def test_maven_is_asked_once_by_callers_at_the_same_time(tools: Path, tmp_path: Path, java_17: dict[str, str]) -> None:
     calls = tmp_path / "calls"
     fill = f'for a; do case "$a" in -DoutputDirectory=*) d="${{a#*=}}";; esac; done; echo call >> {calls}; sleep 0.2'
     script(tools, "mvn", f'{fill}; mkdir -p "$d"; touch "$d/kafka_2.13-4.1.1.jar"')
@@ -232,28 +232,26 @@ def wait_until_gone(pid: int) -> None:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    with open(handle, "rb") as ended:  # noqa: PTH123 - a descriptor, not a path
-        select_one(ended.fileno())
-
-
-def select_one(descriptor: int) -> None:
-    import select
-
-    assert select.select([descriptor], [], [], 30)[0]
+    try:
+        assert select.select([handle], [], [], 30)[0]
+    finally:
+        os.close(handle)
 
 
 def test_one_broker_serves_all_and_ends_with_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("TICKGATE_BROKER", raising=False)
-    with shared_broker(tmp_path) as first:
-        with shared_broker(tmp_path) as second:
+    with (tmp_path / "users.lock").open("w") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        keeper = start_keeper(tmp_path)
+        with shared_broker(tmp_path) as first, shared_broker(tmp_path) as second:
             assert second == first
+            assert not first.transactions
         assert answers(first.bootstrap)
-        assert not first.transactions
+    assert keeper.wait(30) == 0
+    assert not answers(first.bootstrap)
     with shared_broker(tmp_path) as third:
         assert answers(third.bootstrap)
-        assert not answers(first.bootstrap)
-        assert third.bootstrap != first.bootstrap
 
 
 def test_the_report_names_each_broker_once_with_those_passed_over() -> None:
