@@ -122,31 +122,78 @@ class Response:
 
     @property
     def bad(self) -> BadBatch | None:
-        """The batch at which it ends, if there it cannot be read."""
-        if self._at == len(self._batches.fault) or self._batches.fault[self._at] == FAULT.NONE:
+        """The batch before which the runs end because it cannot be read, once they have come there."""
+        if self._at == len(self._visible) or self._batches.fault[self._at] == FAULT.NONE:
             return None
-        reason = REASONS[int(self._batches.fault[self._at])]
-        return BadBatch(int(self._batches.base_offset[self._at]), reason)
+        return BadBatch(int(self._batches.base_offset[self._at]), REASONS[int(self._batches.fault[self._at])])
 
     def next_run(self) -> Run | None:
         """Read on, as far as the limits allow; None at the end, or before a bad batch."""
-        taken = self._take()
-        columns = self._read(taken)
-        if self._at == taken.start:
+        first = self._at
+        columns = self._read_records(*self._unpack())
+        if self._at == first:
             return None
         self.position = max(self.position, int(self._batches.last_offset[self._at - 1]) + 1)
         return Run(columns, self.position)
 
-    def _take(self) -> range:
-        """Choose the batches of the next run, by their headers."""
-        first = at = self._at
-        records = size = 0
-        for at in range(first, len(self._visible) + 1):
-            if at == len(self._visible) or self._batches.fault[at] != FAULT.NONE:
-                break
-            if self._visible[at]:
-                records += int(self._batches.count[at])
-                size += int(self._batches.end[at] - self._batches.start[at])
-                if records > self._limits.run_records and at > first:
+    def _unpack(self) -> tuple[Unpacked, list[int], list[int]]:
+        """Take batches, and unpack those that are to be seen; returns the others' numbers and where each ends."""
+        batches, limits = self._batches, self._limits
+        unpacked = Unpacked(min(FIRST_GUESS * self._packed_bytes(), limits.run_bytes), limits.batch_bytes)
+        which: list[int] = []
+        ends: list[int] = []
+        records = 0
+        while self._at < len(self._visible) and batches.fault[self._at] == FAULT.NONE:
+            b = self._at
+            if self._visible[b] and batches.last_offset[b] >= self.position:
+                count = int(batches.count[b])
+                if which and (records + count > limits.run_records or unpacked.used >= limits.run_bytes):
                     break
-        return range(first, at)
+                batches.fault[b] = self._unpack_one(unpacked, b, count)
+                if batches.fault[b] != FAULT.NONE:
+                    break
+                records += count
+                which.append(b)
+                ends.append(unpacked.used)
+            self._at += 1
+        return unpacked, which, ends
+
+    def _packed_bytes(self) -> int:
+        """How many bytes the next run has at most as it came."""
+        records = np.cumsum(self._batches.count[self._at :])
+        if len(records) == 0:
+            return 0
+        last = min(int(np.searchsorted(records, self._limits.run_records)), len(records) - 1)
+        return int(self._batches.end[self._at + last] - self._batches.start[self._at])
+
+    def _unpack_one(self, unpacked: Unpacked, b: int, count: int) -> int:
+        start = unpacked.used
+        packed = self._data[self._batches.start[b] + HEADER_BYTES : self._batches.end[b]]
+        fault = unpacked.add(packed, int(self._batches.attributes[b]) & CODEC)
+        if fault == FAULT.NONE and count * SHORTEST_RECORD_BYTES > unpacked.used - start:
+            return FAULT.COUNT
+        return fault
+
+    def _read_records(self, unpacked: Unpacked, which: list[int], ends: list[int]) -> RecordColumns:
+        """Read the batches' records; where one is bad, the run ends before it."""
+        if not which:
+            return NOTHING
+        numbers, stops = np.array(which, np.int64), np.array(ends, np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
+        room = np.empty((len(Spans._fields), int(self._batches.count[numbers].sum())), np.int64)
+        records, read = batch_kernel.read_records(
+            unpacked.buffer, starts, stops, numbers, self._batches, self.position, Spans(*room)
+        )
+        if read < len(which):
+            self._at = which[read]
+        return RecordColumns(unpacked.buffer[: unpacked.used], *room[:, :records])
+
+
+def _visible(raw: Bytes, batches: Batches, aborted: Sequence[tuple[int, int]] | None) -> npt.NDArray[np.uint8]:
+    """Which batches hold records that are to be seen."""
+    visible = np.zeros(len(batches.start), np.uint8)
+    ordered = sorted(aborted or (), key=lambda each: each[1])
+    producers, first_offsets = np.array(ordered, np.int64).reshape(-1, 2).T.copy()
+    states = np.full(len(ordered), batch_kernel.WAITING, np.uint8)
+    batch_kernel.mark_visible(raw, batches, producers, first_offsets, states, int(aborted is not None), visible)
+    return visible

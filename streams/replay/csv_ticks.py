@@ -129,7 +129,7 @@ class CsvTicks:
             table = pacsv.read_csv(
                 pa.BufferReader(lines),
                 pacsv.ReadOptions(use_threads=False, block_size=len(lines) + 1, column_names=self.names),
-                pacsv.ParseOptions(ignore_empty_lines=True),
+                pacsv.ParseOptions(ignore_empty_lines=False),
                 pacsv.ConvertOptions(column_types=_CELL_KINDS, include_columns=list(_CELL_KINDS)),
             )
         except pa.ArrowInvalid:

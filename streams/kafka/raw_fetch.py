@@ -1,0 +1,187 @@
+"""Whole record batches out of aiokafka, undecoded: its fetcher is given our reader in place of its own.
+
+aiokafka makes an object for every record, which costs far more than all we do with a record. Its fetcher knows two
+classes by name: one that holds the bytes of a response, one that makes records of them. A consumer that is handed to
+`RawFetch` before it starts gets a fetcher in which these two names mean ours. The modules of aiokafka stay as they
+are, and so do all other consumers. Positions, back-pressure, offset resets and errors remain aiokafka's own.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial, reduce
+from importlib import import_module
+from inspect import signature
+from types import FunctionType, MethodType
+from typing import Any, Final, NamedTuple, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+
+from streams.kafka.batch_kernel import PREFIX_BYTES
+from streams.kafka.fetch import RawRun
+from streams.kafka.record_batch import Limits, Response
+
+
+class Touched(NamedTuple):
+    """Something inside aiokafka that this file leans on: the names that the code of a function looks up."""
+
+    function: str
+    names: tuple[str, ...]
+
+
+TOUCHED: Final = (
+    Touched("aiokafka.consumer.consumer:AIOKafkaConsumer.start", ("Fetcher", "_fetcher")),
+    Touched(
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        ("MemoryRecords", "has_next", "size_in_bytes", "PartitionRecords", "FetchResult", "_records"),
+    ),
+    Touched("aiokafka.consumer.fetcher:FetchResult.check_assignment", ("_partition_records", "next_fetch_offset")),
+    Touched("aiokafka.consumer.fetcher:FetchResult._update_position", ("_partition_records", "next_fetch_offset")),
+    Touched("aiokafka.consumer.fetcher:FetchResult.getall", ("_partition_records", "_update_position")),
+    Touched("aiokafka.consumer.fetcher:Fetcher.fetched_records", ("getall", "has_more", "_records")),
+)
+
+PARTITION_RECORDS_ARE_MADE_FROM: Final = (
+    "tp",
+    "records",
+    "aborted_transactions",
+    "fetch_offset",
+    "key_deserializer",
+    "value_deserializer",
+    "check_crcs",
+    "isolation_level",
+)
+"""In this order, by position."""
+
+
+def moved() -> list[str]:
+    """Name what an upgrade of aiokafka has moved; nothing, if this file still fits."""
+    found = []
+    for function, names in TOUCHED:
+        module, _, path = function.partition(":")
+        code = getattr(
+            reduce(lambda at, name: getattr(at, name, None), path.split("."), import_module(module)), "__code__", None
+        )
+        looked_up = set(code.co_names) if code else set()
+        found += [f"{function} no longer uses {name}" for name in names if name not in looked_up]
+    takes = tuple(signature(fetcher.PartitionRecords).parameters)
+    if takes != PARTITION_RECORDS_ARE_MADE_FROM:
+        found.append(f"aiokafka.consumer.fetcher:PartitionRecords takes {', '.join(takes)}")
+    return found
+
+
+class MovedError(Exception):
+    """The aiokafka that is installed is not the one this file was written for."""
+
+    def __init__(self, what: list[str]) -> None:
+        super().__init__(f"raw fetch does not fit this aiokafka: {'; '.join(what)}. Remedy: use plain fetch")
+
+
+class BadBatchError(CorruptRecordException):  # type: ignore[misc]
+    """The next batch of a partition cannot be read; asking again fetches it again."""
+
+
+class RawRecords:
+    """Holds the bytes of one partition's response, in place of aiokafka's MemoryRecords."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def has_next(self) -> bool:
+        """Tell whether a whole batch is there. One that lies about its length is, so that it is found out."""
+        length = int.from_bytes(self.data[8:PREFIX_BYTES], "big", signed=True)
+        return len(self.data) >= PREFIX_BYTES and length <= len(self.data) - PREFIX_BYTES
+
+    def size_in_bytes(self) -> int:
+        """How many bytes came; some without a whole batch means that the batch is larger than a fetch may be."""
+        return len(self.data)
+
+
+class RawPartitionRecords:
+    """Makes runs of the bytes, in place of aiokafka's PartitionRecords; all the rest of aiokafka sees records in them."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - as aiokafka makes its own
+        self,
+        limits: Limits,
+        tp: TopicPartition,
+        records: RawRecords,
+        aborted_transactions: Sequence[tuple[int, int]] | None,
+        fetch_offset: int,
+        key_deserializer: object,  # noqa: ARG002 - bytes stay bytes
+        value_deserializer: object,  # noqa: ARG002 - as above
+        check_crcs: bool,  # noqa: FBT001
+        isolation_level: int,
+    ) -> None:
+        self.next_fetch_offset = fetch_offset
+        committed = isolation_level == fetcher.READ_COMMITTED
+        self._runs = self._read(
+            tp, records.data, (aborted_transactions or ()) if committed else None, check_crcs, limits
+        )
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> RawRun:
+        return next(self._runs)
+
+    def _read(
+        self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]] | None, check: bool, limits: Limits
+    ) -> Iterator[RawRun]:
+        first = start = self.next_fetch_offset
+        response = Response(data, start, aborted, check_sums=check, limits=limits)
+        while (run := response.next_run()) is not None:
+            self.next_fetch_offset = run.position
+            yield RawRun(tp.topic, tp.partition, start, run.position, run.columns)
+            start = run.position
+        # Behind good runs nothing is raised: those would be lost with it. The bad batch is fetched again, and first.
+        if response.bad is not None and start == first:
+            message = f"{tp.topic}[{tp.partition}] offset {response.bad.base_offset}: {response.bad.reason}"
+            raise BadBatchError(message)
+
+
+def with_names(function: Callable[..., Any], **names: object) -> FunctionType:
+    """Copy a function so that these global names mean something else in it, and nowhere else."""
+    assert isinstance(function, FunctionType)
+    own = FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    own.__kwdefaults__ = function.__kwdefaults__
+    return own
+
+
+class RawFetch:
+    """Takes runs out of a consumer that has not been started yet, and hands over nothing else from then on."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, limits: Limits | None = None) -> None:
+        """Fit the consumer with our reader. Nothing is changed where aiokafka has moved what we lean on."""
+        what = moved()
+        if what:
+            raise MovedError(what)
+        self._consumer = consumer
+        request = with_names(
+            fetcher.Fetcher._proc_fetch_request,  # noqa: SLF001 - see TOUCHED
+            MemoryRecords=RawRecords,
+            PartitionRecords=partial(RawPartitionRecords, limits or Limits()),
+        )
+
+        def make_fetcher(*arguments: object, **named: object) -> fetcher.Fetcher:
+            made = fetcher.Fetcher(*arguments, **named)
+            made._proc_fetch_request = MethodType(request, made)  # noqa: SLF001 - see TOUCHED
+            return made
+
+        consumer.start = MethodType(with_names(AIOKafkaConsumer.start, Fetcher=make_fetcher), consumer)
+
+    async def getmany(
+        self, partitions: Collection[TopicPartition] | None = None, *, timeout_ms: int = 0
+    ) -> dict[TopicPartition, list[RawRun]]:
+        """What has come of these partitions, waiting so long for something to come. None means all, empty none."""
+        if partitions is not None and not partitions:
+            return {}  # aiokafka takes an empty list for all
+        found: dict[TopicPartition, list[RawRun]] = await self._consumer.getmany(
+            *(partitions or ()), timeout_ms=timeout_ms
+        )
+        return found
