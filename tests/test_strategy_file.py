@@ -55,6 +55,7 @@ def refused(folder: Path, name: str, content: str | bytes) -> InputError:
 
 @SHARED_FOLDER
 @given(files_of_strategies)
+@example([Strategy("a\u2028b", "1m", frozenset({"c\u2029d", "\ufeffe"}))])
 def test_what_is_written_is_read_back(tmp_path: Path, written: list[Strategy]) -> None:
     write_strategies(written, tmp_path / "s.jsonl")
 
@@ -245,6 +246,7 @@ YAML = "- strategy_id: s1\n  timeframe: 5m\n  universe: [AAPL]\n"
         (YAML + "  version: 1.5\n", "line 4, version", "not whole", "from 1"),
         (YAML + "  version: .nan\n", "line 4, version", "not whole", "from 1"),
         (YAML + "  version: 0x10\n", "line 4, version", "not whole", "from 1"),
+        (YAML + "  version: 010\n", "line 4, version", "not whole", "from 1"),
         (YAML + "  version: yes\n", "line 4, version", "true or false", "from 1"),
         (YAML + "  statsu: active\n", "line 4, 'statsu'", "unknown field", "did you mean status?"),
         (YAML + "  timeframe: 1m\n", "line 4, column 3", "'timeframe' is there twice", "one"),

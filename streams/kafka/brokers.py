@@ -151,7 +151,8 @@ def _stop(*_: object) -> None:
 def main(port: int) -> None:
     """Run a real Kafka until a signal comes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _stop)
     try:
         with KafkaProcess.start(os.environ, port=port) as broker:
             click.echo(f"{broker.kind} is ready; Ctrl-C stops it and removes its data.", err=True)

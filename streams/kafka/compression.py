@@ -24,13 +24,14 @@ FRAMED_SNAPPY: Final = b"\x82SNAPPY\0"
 
 FRAMED_SNAPPY_HEADER_BYTES: Final = 16
 
+SMALLEST_ROOM: Final = 64
 FIRST_GUESS: Final = 6
 """How many times larger than what came in the room is made at first; more is asked for where it is needed."""
 
 
-def unpack_snappy(packed: memoryview, room: Bytes) -> int:
+def unpack_snappy(packed: memoryview, room: memoryview) -> int:
     """Unpack snappy, bare or in Java's frame, into the room; returns how many bytes it has become."""
-    if packed[: len(FRAMED_SNAPPY)] != FRAMED_SNAPPY:
+    if bytes(packed[: len(FRAMED_SNAPPY)]) != FRAMED_SNAPPY:
         return int(cramjam.snappy.decompress_raw_into(packed, room))
     at, used = FRAMED_SNAPPY_HEADER_BYTES, 0
     while at < len(packed):
@@ -43,7 +44,7 @@ def unpack_snappy(packed: memoryview, room: Bytes) -> int:
     return used
 
 
-UNPACK: Final[dict[int, Callable[[memoryview, Bytes], int]]] = {
+UNPACK: Final[dict[int, Callable[[memoryview, memoryview], int]]] = {
     GZIP: lambda packed, room: int(cramjam.gzip.decompress_into(packed, room)),
     SNAPPY: unpack_snappy,
     LZ4: lambda packed, room: int(cramjam.lz4.decompress_into(packed, room)),
@@ -71,16 +72,18 @@ class Unpacked:
         unpack = UNPACK.get(codec)
         return FAULT.CODEC if unpack is None else self._unpack(packed, unpack)
 
-    def _unpack(self, packed: memoryview, unpack: Callable[[memoryview, Bytes], int]) -> int:
+    def _unpack(self, packed: memoryview, unpack: Callable[[memoryview, memoryview], int]) -> int:
+        wanted = SMALLEST_ROOM
         while True:
-            room = self.buffer[self.used : self.used + self._most]
+            self._make_room(min(wanted, self._most))
+            room = self.buffer[self.used : self.used + self._most].data
             try:
                 self.used += unpack(packed, room)
             except (cramjam.DecompressionError, ValueError, struct.error):
                 # The reason is a sentence, not a type: bad content and too little room look the same.
-                if len(room) == self._most:
+                if len(room) >= self._most:
                     return FAULT.CODEC
-                self._make_room(min(self._most, max(4 * len(room), FIRST_GUESS * len(packed))))
+                wanted = max(4 * len(room), FIRST_GUESS * len(packed))
             else:
                 return FAULT.NONE
 

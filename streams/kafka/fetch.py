@@ -1,4 +1,4 @@
-"""The port through which records come in: runs of one partition, as columns. Two adapters fill it, held equal by tests."""
+"""The port through which records come in, as runs of one partition. Two adapters fill it; tests hold them equal."""
 
 from collections.abc import Collection
 from typing import NamedTuple, Protocol

@@ -10,7 +10,11 @@ from streams.kafka.record_batch import NOTHING, RecordColumns
 
 
 class PlainFetch:
-    """Takes runs out of a consumer that has no deserializers."""
+    """Takes runs out of a consumer that has no deserializers.
+
+    A batch that cannot be read is an exception of aiokafka's, and what it had taken of other partitions by then is
+    lost to us: their next runs start later than the last ones ended.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer

@@ -7,7 +7,7 @@ are, and so do all other consumers. Positions, back-pressure, offset resets and 
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial, reduce
+from functools import partial
 from importlib import import_module
 from inspect import signature
 from types import FunctionType, MethodType
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from streams.kafka.batch_kernel import PREFIX_BYTES
 from streams.kafka.fetch import RawRun
@@ -59,10 +59,10 @@ def moved() -> list[str]:
     found = []
     for function, names in TOUCHED:
         module, _, path = function.partition(":")
-        code = getattr(
-            reduce(lambda at, name: getattr(at, name, None), path.split("."), import_module(module)), "__code__", None
-        )
-        looked_up = set(code.co_names) if code else set()
+        there: Any = import_module(module)
+        for name in path.split("."):
+            there = getattr(there, name, None)
+        looked_up = there.__code__.co_names if isinstance(there, FunctionType) else ()
         found += [f"{function} no longer uses {name}" for name in names if name not in looked_up]
     takes = tuple(signature(fetcher.PartitionRecords).parameters)
     if takes != PARTITION_RECORDS_ARE_MADE_FROM:
@@ -98,7 +98,7 @@ class RawRecords:
 
 
 class RawPartitionRecords:
-    """Makes runs of the bytes, in place of aiokafka's PartitionRecords; all the rest of aiokafka sees records in them."""
+    """Makes runs of the bytes, in place of aiokafka's PartitionRecords. It takes a run for a record."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - as aiokafka makes its own
         self,
@@ -113,10 +113,8 @@ class RawPartitionRecords:
         isolation_level: int,
     ) -> None:
         self.next_fetch_offset = fetch_offset
-        committed = isolation_level == fetcher.READ_COMMITTED
-        self._runs = self._read(
-            tp, records.data, (aborted_transactions or ()) if committed else None, check_crcs, limits
-        )
+        aborted = (aborted_transactions or ()) if isolation_level == fetcher.READ_COMMITTED else ()
+        self._runs = self._read(tp, records.data, aborted, int(check_crcs), limits)
 
     def __iter__(self) -> Self:
         return self
@@ -125,10 +123,10 @@ class RawPartitionRecords:
         return next(self._runs)
 
     def _read(
-        self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]] | None, check: bool, limits: Limits
+        self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]], check: int, limits: Limits
     ) -> Iterator[RawRun]:
         first = start = self.next_fetch_offset
-        response = Response(data, start, aborted, check_sums=check, limits=limits)
+        response = Response(data, start, aborted, check_sums=bool(check), limits=limits)
         while (run := response.next_run()) is not None:
             self.next_fetch_offset = run.position
             yield RawRun(tp.topic, tp.partition, start, run.position, run.columns)
@@ -162,6 +160,7 @@ class RawFetch:
         if what:
             raise MovedError(what)
         self._consumer = consumer
+        self._failed: tuple[TopicPartition, KafkaError] | None = None
         request = with_names(
             fetcher.Fetcher._proc_fetch_request,  # noqa: SLF001 - see TOUCHED
             MemoryRecords=RawRecords,
@@ -178,10 +177,29 @@ class RawFetch:
     async def getmany(
         self, partitions: Collection[TopicPartition] | None = None, *, timeout_ms: int = 0
     ) -> dict[TopicPartition, list[RawRun]]:
-        """What has come of these partitions, waiting so long for something to come. None means all, empty none."""
+        """What has come of these partitions, waiting so long for something to come. None means all, empty none.
+
+        One run of each at most: the rest of a response stays packed until it is asked for. Each is taken by itself:
+        where aiokafka takes several at once and the last one fails, it loses the others.
+        """
         if partitions is not None and not partitions:
             return {}  # aiokafka takes an empty list for all
-        found: dict[TopicPartition, list[RawRun]] = await self._consumer.getmany(
-            *(partitions or ()), timeout_ms=timeout_ms
+        self._raise_what_failed()
+        consumer = self._consumer
+        found: dict[TopicPartition, list[RawRun]] = await consumer.getmany(
+            *(partitions or ()), timeout_ms=timeout_ms, max_records=1
         )
+        others = (consumer.assignment() if partitions is None else set(partitions)) - set(found)
+        for tp in others if found else ():
+            try:
+                found |= await consumer.getmany(tp, timeout_ms=0, max_records=1)
+            except KafkaError as error:
+                self._failed = tp, error
+                break
         return found
+
+    def _raise_what_failed(self) -> None:
+        """Raise what went wrong in the last round, when there were runs to hand over first."""
+        failed, self._failed = self._failed, None
+        if failed is not None and failed[0] in self._consumer.assignment():
+            raise failed[1]

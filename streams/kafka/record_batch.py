@@ -25,7 +25,6 @@ REASONS: Final = {
     FAULT.SIZE: "it is larger than the bound",
     FAULT.RECORD: "a record is cut short or states an impossible length",
     FAULT.TRAILING: "bytes are left behind its last record",
-    FAULT.MARKER: "its transaction marker cannot be read",
 }
 
 
@@ -105,19 +104,19 @@ class Response:
         self,
         data: bytes,
         position: int,
-        aborted: Sequence[tuple[int, int]] | None = None,
+        aborted: Sequence[tuple[int, int]] = (),
         *,
         check_sums: bool = True,
         limits: Limits | None = None,
     ) -> None:
-        """Read the headers. `aborted` names transactions by producer and first offset; None shows uncommitted ones."""
+        """Read the headers. `aborted` names the transactions to leave out, by producer and first offset."""
         self.position = position
         self._data = memoryview(data)
         self._limits = limits or Limits()
         raw = np.frombuffer(data, np.uint8)
         self._batches = Batches(*np.empty((len(Batches._fields), batch_kernel.count_batches(raw)), np.int64))
         batch_kernel.scan(raw, int(check_sums), CHECKSUM_TABLE, self._batches)
-        self._visible = _visible(raw, self._batches, aborted)
+        self._visible = _visible(self._batches, aborted)
         self._at = 0
 
     @property
@@ -145,8 +144,8 @@ class Response:
         records = 0
         while self._at < len(self._visible) and batches.fault[self._at] == FAULT.NONE:
             b = self._at
-            if self._visible[b] and batches.last_offset[b] >= self.position:
-                count = int(batches.count[b])
+            if self._visible[b]:
+                count = int(batches.records[b])
                 if which and (records + count > limits.run_records or unpacked.used >= limits.run_bytes):
                     break
                 batches.fault[b] = self._unpack_one(unpacked, b, count)
@@ -160,7 +159,7 @@ class Response:
 
     def _packed_bytes(self) -> int:
         """How many bytes the next run has at most as it came."""
-        records = np.cumsum(self._batches.count[self._at :])
+        records = np.cumsum(self._batches.records[self._at :])
         if len(records) == 0:
             return 0
         last = min(int(np.searchsorted(records, self._limits.run_records)), len(records) - 1)
@@ -180,7 +179,7 @@ class Response:
             return NOTHING
         numbers, stops = np.array(which, np.int64), np.array(ends, np.int64)
         starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
-        room = np.empty((len(Spans._fields), int(self._batches.count[numbers].sum())), np.int64)
+        room = np.empty((len(Spans._fields), int(self._batches.records[numbers].sum())), np.int64)
         records, read = batch_kernel.read_records(
             unpacked.buffer, starts, stops, numbers, self._batches, self.position, Spans(*room)
         )
@@ -189,11 +188,19 @@ class Response:
         return RecordColumns(unpacked.buffer[: unpacked.used], *room[:, :records])
 
 
-def _visible(raw: Bytes, batches: Batches, aborted: Sequence[tuple[int, int]] | None) -> npt.NDArray[np.uint8]:
+def _visible(batches: Batches, aborted: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint8]:
     """Which batches hold records that are to be seen."""
     visible = np.zeros(len(batches.start), np.uint8)
-    ordered = sorted(aborted or (), key=lambda each: each[1])
+    ordered = sorted(aborted, key=lambda each: each[1])
     producers, first_offsets = np.array(ordered, np.int64).reshape(-1, 2).T.copy()
     states = np.full(len(ordered), batch_kernel.WAITING, np.uint8)
-    batch_kernel.mark_visible(raw, batches, producers, first_offsets, states, int(aborted is not None), visible)
+    batch_kernel.mark_visible(batches, producers, first_offsets, states, visible)
     return visible
+
+
+def warm_up() -> None:
+    """Have everything compiled, so that nobody waits for it later."""
+    nothing = np.empty(0, np.int64)
+    Response(b"", 0)
+    batches, spans = Batches(*[nothing] * len(Batches._fields)), Spans(*[nothing] * len(Spans._fields))
+    batch_kernel.read_records(NOTHING.buffer, nothing, nothing, nothing, batches, 0, spans)

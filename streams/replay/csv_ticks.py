@@ -26,11 +26,17 @@ from streams.replay.tick_header import check_columns
 BLOCK_BYTES: Final = 1 << 22
 """How much is read at a time, and how long a line may be."""
 
+MAX_HEADER_BYTES: Final = 1 << 14
+
 _FEW: Final = pa.dictionary(pa.int32(), pa.binary())
 _CELL_KINDS: Final = {"ticker": _FEW, "ts": pa.binary(), "conditions": _FEW}
 _BOM: Final = b"\xef\xbb\xbf"
-_CELL: Final = rb'(?:[^",\r\n]++|"[^"\r\n]*+(?:""[^"\r\n]*+)*+"|)'
-_ANY_LINE: Final = re.compile(rb"%b(?:,%b)*+\r?\n" % (_CELL, _CELL))
+_CELL: Final = rb'(?:[^",\r\n]++|"[^"\r\n]*+(?:""[^"\r\n]*+)*"|)'
+_ANY_LINE: Final = re.compile(rb"%b(?:,%b)*\r?" % (_CELL, _CELL))
+_QUOTED: Final = re.compile(rb'"[^"]*+"')
+_QUOTE, _LINE_END = b'"\n'
+_MAY_STAND_BEFORE: Final = np.isin(np.arange(256), list(b'\n,"'))
+_MAY_STAND_AFTER: Final = np.isin(np.arange(256), list(b'\r\n,"'))
 _SAFE_DIGITS: Final = 18
 _WHOLE_NUMBER: Final = re.compile(rb"-?[0-9]+")
 _CODE_BREAK: Final = re.compile(rb" *[,;|] *| +")
@@ -44,28 +50,29 @@ class CsvTicks:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.total_rows: int | None = None
+        self._next_line = 1
         self._size = max(path.stat().st_size, 1)
         header = next(self._blocks(), b"").partition(b"\n")[0]
         self.done = 0.0
         self.names = _header_names(path, header)
-        self._lines = re.compile(rb"(?:%b\r?\n)*+" % b",".join([_CELL] * len(self.names)))
+        self._line = re.compile(rb"%b\r?" % b",".join([_CELL] * len(self.names)))
 
     def chunks(self, _rows_at_most: int) -> Iterator[RawColumns]:
         """The file from its first row on, by the block of bytes."""
-        row = 1
-        header_passed = False
+        self._next_line = 1
         for block in self._blocks():
-            lines = block if header_passed else block.partition(b"\n")[2]
-            header_passed = True
+            lines = block
+            if self._next_line == 1:
+                lines = block.partition(b"\n")[2]
+                self._next_line = 2
             if lines:
-                raw = self._raw_columns(lines, row)
-                row = raw.end_row
+                raw = self._raw_columns(lines, self._next_line - 1)
+                self._next_line = raw.end_row + 1
                 yield raw
         self.done = 1.0
 
     def _blocks(self) -> Iterator[bytes]:
         """The file in blocks that end where a line does."""
-        line = 1
         rest = b""
         try:
             with self.path.open("rb") as file:
@@ -75,30 +82,31 @@ class CsvTicks:
                     end = piece.rfind(b"\n") + 1
                     if end:
                         block, rest = rest + piece[:end], piece[end:]
-                        line += block.count(b"\n")
                         yield block
                     else:
                         rest += piece
-                        self._check_length(rest, line)
+                        self._check_length(rest)
         except (OSError, EOFError, zlib.error) as error:
             words = os_trouble(error) if isinstance(error, OSError) else str(error)
             remedy = "copy the file again from where it is whole"
-            raise InputError(f"{self.path}, line {line}", f"cannot be read on ({words})", remedy) from error
+            raise InputError(f"{self.path}, line {self._next_line}", f"cannot be read on ({words})", remedy) from error
         if rest:
             yield rest + b"\n"
 
-    def _check_length(self, line_begun: bytes, line: int) -> None:
+    def _check_length(self, line_begun: bytes) -> None:
         """Refuse a line without an end: it would be read into memory whole."""
         if len(line_begun) > BLOCK_BYTES:
             problem = f"a line of more than {BLOCK_BYTES} bytes"
-            raise InputError(f"{self.path}, line {line}", problem, "check that this is a CSV file, one tick a line")
+            raise InputError(
+                f"{self.path}, line {self._next_line}", problem, "check that this is a CSV file, one tick a line"
+            )
 
     def _raw_columns(self, block: bytes, first_row: int) -> RawColumns:
         """One block of lines as columns of numbers."""
         end_row = first_row + block.count(b"\n")
         rows = np.arange(first_row, end_row)
         rejects: list[Reject] = []
-        cells = self._cells(block) if _is_plain(block) else None
+        cells = self._cells(block) if _is_regular(block) else None
         if cells is None:
             good, rows, rejects = self._good_lines(block, first_row)
             cells = self._cells(good)
@@ -129,8 +137,7 @@ class CsvTicks:
             table = pacsv.read_csv(
                 pa.BufferReader(lines),
                 pacsv.ReadOptions(use_threads=False, block_size=len(lines) + 1, column_names=self.names),
-                pacsv.ParseOptions(ignore_empty_lines=False),
-                pacsv.ConvertOptions(column_types=_CELL_KINDS, include_columns=list(_CELL_KINDS)),
+                convert_options=pacsv.ConvertOptions(column_types=_CELL_KINDS, include_columns=list(_CELL_KINDS)),
             )
         except pa.ArrowInvalid:
             return None
@@ -138,51 +145,63 @@ class CsvTicks:
 
     def _good_lines(self, block: bytes, first_row: int) -> tuple[bytes, Int64s, list[Reject]]:
         """Leave out the lines that are not exactly as many cells as the header has."""
-        at, row = 0, first_row
-        pieces, rows, rejects = [], [], []
-        while at < len(block):
-            end = _matched_to(self._lines, block, at)
-            count = block.count(b"\n", at, end)
-            pieces.append(block[at:end])
-            rows.append(np.arange(row, row + count))
-            at, row = end, row + count
-            if at < len(block):
-                at = block.index(b"\n", end) + 1
-                if block[end:at].strip(b"\r\n"):
-                    rejects.append(self._reject(block[end:at], row))
-                row += 1
-        return b"".join(pieces), np.concatenate(rows), rejects
+        good: list[bytes] = []
+        rows: list[int] = []
+        rejects: list[Reject] = []
+        for row, line in enumerate(block.split(b"\n")[:-1], first_row):
+            if self._line.fullmatch(line):
+                good.append(line)
+                rows.append(row)
+            elif line.strip(b"\r"):
+                rejects.append(self._reject(line, row))
+        return b"".join(line + b"\n" for line in good), np.array(rows, np.int64), rejects
 
     def _reject(self, line: bytes, row: int) -> Reject:
         """Say what is wrong with a line."""
         if _ANY_LINE.fullmatch(line):
-            cells = next(csv.reader([line.decode("latin-1")]))
-            words = f"{len(cells)} fields, the header has {len(self.names)}: {shown(line.rstrip())}"
+            count = _QUOTED.sub(b"", line).count(b",") + 1
+            words = f"{count} fields, the header has {len(self.names)}: {shown(line.rstrip())}"
             return Reject(row, Fault.FIELD_COUNT.reason, words)
         words = f"a quote is not closed, or stands inside a cell, or a line break is odd: {shown(line.rstrip())}"
         return Reject(row, Fault.LINE_MALFORMED.reason, words)
 
 
-def _is_plain(block: bytes) -> bool:
-    """Whether the reader alone can be trusted with the lines: no quotes, no odd line ends, no blank lines."""
-    return not (b'"' in block or b"\r" in block or b"\n\n" in block or block.startswith(b"\n"))
+def _is_regular(block: bytes) -> bool:
+    """Whether the reader alone can be trusted with the lines: line ends, blank lines and quotes are in order.
+
+    It would take a line break into a quoted cell, and a blank line for an empty cell.
+    """
+    if block.startswith((b"\n", b"\r")) or b"\n\n" in block or b"\n\r" in block:
+        return False
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
+        return False
+    return b'"' not in block or _is_well_quoted(block)
 
 
-def _matched_to(pattern: re.Pattern[bytes], block: bytes, at: int) -> int:
-    """Where a match that begins at a place ends."""
-    match = pattern.match(block, at)
-    return match.end() if match else at
+def _is_well_quoted(block: bytes) -> bool:
+    """Whether every quote stands at an edge of a cell, or is doubled, and each line closes what it opens."""
+    data = np.frombuffer(block, np.uint8)
+    quotes = np.flatnonzero(data == _QUOTE)
+    line_of = np.searchsorted(np.flatnonzero(data == _LINE_END), quotes)
+    first_in_line = np.concatenate(([0], np.flatnonzero(np.diff(line_of)) + 1, [len(quotes)]))
+    if (np.diff(first_in_line) % 2).any():
+        return False
+    opening, closing = quotes[::2], quotes[1::2]
+    before = np.where(opening == 0, _LINE_END, data[opening - 1])
+    return bool(_MAY_STAND_BEFORE[before].all() and _MAY_STAND_AFTER[data[closing + 1]].all())
 
 
 def _header_names(path: Path, header: bytes) -> list[str]:
     """Names of the columns, from the first line."""
     place = f"{path}, header"
+    if len(header) > MAX_HEADER_BYTES:
+        raise InputError(place, f"a first line of {len(header)} bytes", "begin the file with the names of the columns")
     try:
         text = header.removeprefix(_BOM).decode().removesuffix("\r")
     except UnicodeDecodeError as error:
         at = error.start + (len(_BOM) if header.startswith(_BOM) else 0)
         raise InputError(place, f"not UTF-8 at byte {at}", "save the file as CSV in UTF-8") from error
-    if not _ANY_LINE.fullmatch(text.encode() + b"\n"):
+    if not _ANY_LINE.fullmatch(text.encode()):
         raise InputError(place, f"a quote or a line end is out of place in {shown(text)}", "mend the first line")
     names = next(csv.reader([text]), [])
     other = next((mark for mark in (";", "\t", "|") if mark in text and len(names) == 1), None)

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
-from streams.core.limits import MAX_TS_MS, MIN_TS_MS
 from streams.errors import InputError, os_trouble, shortened
 from streams.replay.rejects import Fault
 from streams.replay.tick_columns import Faults, Int32s, Int64s, Names, RawColumns, read_names
@@ -21,8 +20,9 @@ from streams.replay.tick_header import check_columns
 READ_AHEAD_BYTES: Final = 1 << 20
 _READ_COLUMNS: Final = ["ticker", "ts", "conditions"]
 _DAMAGED: Final = "make the file again, or copy it again from where it is whole"
-_PER_MS: Final = {"us": 1_000, "ns": 1_000_000}
-_MS_PER: Final = {"s": 1_000, "ms": 1}
+_PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
+"""The units of a timestamp. Parquet has no seconds: they are written as milliseconds."""
+
 _INT32: Final = np.iinfo(np.int32)
 
 
@@ -54,6 +54,8 @@ class ParquetTicks:
             while True:
                 with _damage_named(self.path, f"is damaged after row {row - 1}"):
                     batch = next(batches, None)
+                    if batch is None and row - 1 != self.total_rows:
+                        raise ValueError(f"it should have {self.total_rows} rows")
                     if batch is None:
                         break
                     raw = _raw_columns(batch, row, self._read_names(batch.column("ticker").dictionary))
@@ -111,7 +113,7 @@ def _raw_columns(batch: Any, first_row: int, names: Names) -> RawColumns:  # noq
         end_row=end_row,
         rows=np.arange(first_row, end_row),
         names=names,
-        entry_of=_filled(ticker.indices, -1).astype(np.int32, copy=False),
+        entry_of=_entries(ticker),
         ts_ms=ts_ms,
         ts_faults=ts_faults,
         code_counts=counts,
@@ -120,6 +122,14 @@ def _raw_columns(batch: Any, first_row: int, names: Names) -> RawColumns:  # noq
         rejects=[],
         cell=cell,
     )
+
+
+def _entries(ticker: Any) -> Int32s:  # noqa: ANN401 - pyarrow has no types
+    """Which entry of its dictionary each ticker is; the reader does not check that it is one."""
+    entries: Int32s = _filled(ticker.indices, -1).astype(np.int32, copy=False)
+    if len(entries) and not -1 <= entries.min() <= entries.max() < len(ticker.dictionary):
+        raise ValueError("a ticker is beyond the end of its dictionary")
+    return entries
 
 
 def _filled(column: Any, missing: int) -> npt.NDArray[Any]:  # noqa: ANN401 - pyarrow has no types
@@ -137,16 +147,11 @@ def _marked_missing(column: Any, fault: Fault) -> Faults:  # noqa: ANN401 - pyar
 
 
 def _times(column: Any) -> tuple[Int64s, Faults]:  # noqa: ANN401 - pyarrow has no types
-    """Times in milliseconds, floored; absurd ones may become others as absurd, so that none overflows."""
+    """Times in milliseconds, floored. What is too large for a signed number becomes one before 1970, as absurd."""
     faults = _marked_missing(column, Fault.TS_MISSING)
     if not kinds.is_timestamp(column.type):
-        values = _filled(column, 0)
-        return (np.minimum(values, MAX_TS_MS) if values.dtype == np.uint64 else values).astype(np.int64), faults
-    values = _filled(column.cast(pa.int64()), 0)
-    unit = column.type.unit
-    if unit in _PER_MS:
-        return values // _PER_MS[unit], faults
-    return np.clip(values, MIN_TS_MS - 1, MAX_TS_MS) * _MS_PER[unit], faults
+        return _filled(column, 0).astype(np.int64), faults
+    return _filled(column.cast(pa.int64()), 0) // _PER_MS[column.type.unit], faults
 
 
 def _codes(column: Any) -> tuple[Int64s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types

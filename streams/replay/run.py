@@ -122,7 +122,8 @@ def load_strategies(shard: Shard, path: Path) -> list[str]:
         settled = shard.change(strategy)
         if settled.verdict is not Verdict.ACCEPTED:
             raise InputError(f"{path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
-    skipped = (f"strategy {sid!r} is skipped: {why}" for sid, why in shard.index.warnings.items())
+    told = "\n".join(file.warnings)
+    skipped = [f"strategy {sid!r} is skipped: {why}" for sid, why in shard.index.warnings.items() if why not in told]
     return [*file.warnings, *skipped]
 
 

@@ -70,19 +70,43 @@ class RawColumns(NamedTuple):
 
 def sift(raw: RawColumns) -> TickBatch:
     """Keep the ticks that can be used, and say of each other row why not."""
+    if _all_good(raw):
+        names, name_of = _used(raw.names.texts, raw.names.text_of[raw.entry_of])
+        ends = np.cumsum(raw.code_counts)
+        return TickBatch(raw.first_row, raw.rows, names, name_of, raw.ts_ms, ends, raw.codes, raw.rejects)
+    faults = _faults(raw)
+    keep = faults == 0
+    names, name_of = _used(raw.names.texts, raw.names.text_of[raw.entry_of[keep]])
+    return TickBatch(
+        first_row=raw.first_row,
+        rows=raw.rows[keep],
+        names=names,
+        name_of=name_of,
+        ts_ms=raw.ts_ms[keep],
+        code_ends=np.cumsum(raw.code_counts[keep]),
+        codes=raw.codes[np.repeat(keep, raw.code_counts)],
+        rejects=sorted([*raw.rejects, *_rejects(raw, faults)]),
+    )
+
+
+def _all_good(raw: RawColumns) -> bool:
+    """Whether no row has a fault: much quicker to tell than which."""
+    if not len(raw.rows):
+        return True
+    told = raw.ts_faults.any() or raw.code_faults.any()
+    nameless = raw.entry_of.min() < 0 or raw.names.faults[:-1].any()
+    absurd = raw.ts_ms.min() < MIN_TS_MS or raw.ts_ms.max() >= MAX_TS_MS
+    return not (told or nameless or absurd or raw.code_counts.max() > MAX_CONDITIONS)
+
+
+def _faults(raw: RawColumns) -> Faults:
+    """The first fault of each row."""
     faults = raw.names.faults[raw.entry_of]
     absurd = np.where((raw.ts_ms < MIN_TS_MS) | (raw.ts_ms >= MAX_TS_MS), np.uint8(Fault.TS_OUT_OF_RANGE), np.uint8(0))
     many = np.where(raw.code_counts > MAX_CONDITIONS, np.uint8(Fault.CONDITIONS_TOO_MANY), np.uint8(0))
     for more in (raw.ts_faults, absurd, many, raw.code_faults):
         np.copyto(faults, more, where=faults == 0)
-    keep, counts, codes, rejects = slice(None), raw.code_counts, raw.codes, raw.rejects
-    if faults.any():
-        keep = faults == 0
-        counts, codes = counts[keep], codes[np.repeat(keep, counts)]
-        rejects = sorted([*rejects, *_rejects(raw, faults)])
-    ends = np.cumsum(counts)
-    names, name_of = _used(raw.names.texts, raw.names.text_of[raw.entry_of[keep]])
-    return TickBatch(raw.first_row, raw.rows[keep], names, name_of, raw.ts_ms[keep], ends, codes, rejects)
+    return faults
 
 
 def slices(batch: TickBatch, rows_at_most: int, end_row: int) -> Iterator[TickBatch]:

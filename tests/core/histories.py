@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from random import Random
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -35,12 +35,13 @@ CONDITIONS = ConditionTable(BLOCKS, unlisted_blocks=False, names={OUT_OF_SEQUENC
 
 TICKERS = ("AAPL", "B", "BRK.B", "LONGEST-TICKER-OF-ALL", "ÄÖÜ", "C")
 IDS = ("s1", "s10", "s2", "ß", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "S", "T", "U", "V", "W")
-TIMEFRAMES = ("1s", "1m", "1m", "5m", "5m", "90m", "1h", "4h", "1d", "2d", "1w", "1mo", "3mo", "5 minutes")
+TIMEFRAMES = ("1s", "1m", "1m", "5m", "5m", "90m", "1h", "4h", "1d", "2d", "1w", "1mo", "3mo")
 ZONES = ("UTC", "UTC", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Pacific/Apia")
-SESSIONS = ("", "", "", "", "XNYS", "XHKG", "NONE SUCH")
-CODES = ((), (0, 14), (), (), (300, -1), (OUT_OF_SEQUENCE,), (14, OUT_OF_SEQUENCE))
-STATUSES = (*(Status.ACTIVE,) * 4, *Status)
-MODES = (None, None, Mode.PER_TICKER, Mode.LEGACY)
+SESSIONS = (("",), ("",), ("",), ("",), ("", "XNYS"), ("XNYS", "XHKG"))
+BROKEN = (("timeframe", "5 minutes"), ("session", "NONE SUCH"))
+CODES = (*((),) * 8, (0, 14), (300, -1), (OUT_OF_SEQUENCE,), (14, OUT_OF_SEQUENCE))
+STATUSES = (*(Status.ACTIVE,) * 12, Status.PAUSED, *Status)
+MODES = (None, None, None, Mode.PER_TICKER, Mode.LEGACY)
 
 STARTS_MS = (
     0,
@@ -98,7 +99,7 @@ def scene(pick: Pick) -> Scene:
         (*tickers, *some(pick, TICKERS, 2)),
         some(pick, TIMEFRAMES, 3),
         some(pick, ZONES, 2),
-        some(pick, SESSIONS, 2),
+        pick(SESSIONS),
         pick(PACES_MS),
         pick(KINDS),
     )
@@ -109,19 +110,29 @@ def change(pick: Pick, play: Scene, strategy_id: str, old: Strategy | None) -> S
     new = Strategy(
         strategy_id,
         pick(play.timeframes),
-        frozenset(some(pick, play.watched, 4)) if pick(range(6)) else frozenset(),
+        frozenset(some(pick, play.watched, 4)) if pick(range(8)) else frozenset(),
         pick(STATUSES),
         time_zone=pick(play.zones),
         session=pick(play.sessions),
         mode=pick(MODES),
     )
+    if not pick(range(20)):
+        name, value = pick(BROKEN)
+        new = with_field(new, name, value)
     if old is None:
         return new
     version = old.version + pick((*(1,) * 12, -1, 0, 2, 9))
-    field = pick(("universe", "mode", "timeframe", "status", "session", "nothing", "all"))
+    field = pick(("universe", "universe", "mode", "mode", "timeframe", "status", "session", "nothing", "all"))
     if field == "all":
         return replace(new, version=version)
-    return replace(old, version=version, **({} if field == "nothing" else {field: getattr(new, field)}))
+    version_only = replace(old, version=version)
+    return version_only if field == "nothing" else with_field(version_only, field, getattr(new, field))
+
+
+def with_field(strategy: Strategy, name: str, value: Any) -> Strategy:
+    """The strategy with one field changed."""
+    fields: dict[str, Any] = {name: value}
+    return replace(strategy, **fields)
 
 
 def history(pick: Pick, max_events: int = 60) -> list[Event]:
@@ -130,7 +141,7 @@ def history(pick: Pick, max_events: int = 60) -> list[Event]:
     now_ms = pick(STARTS_MS) + pick(range(DAY_MS))
     standing: dict[str, Strategy | None] = {}
     events: list[Event] = []
-    for kind in "s" * pick(range(6)) + "?" * pick(range(1, max_events - 4)):
+    for kind in "s" * pick(range(1, 7)) + "?" * pick(range(1, max_events - 5)):
         now_ms = min(now_ms + pick(play.pace_ms), MAX_TS_MS - 1)
         now_ms -= now_ms % pick(GRIDS_MS)
         ts_ms = max(now_ms - pick((0, 0, pick(play.pace_ms))), 0)
@@ -173,9 +184,10 @@ def ticks_of(tickers: Tickers, events: Sequence[Tick | Clock]) -> Ticks:
 
 
 def shard_with_small_buffers(default_mode: Mode, *, tracked: bool = True) -> Shard:
-    """A shard that must stop and go on often."""
+    """A shard that must stop and go on often, and whose tickers have their flags in two words."""
     shard = Shard(CONDITIONS, default_mode, tracked=tracked)
     shard._pair_fires = fire_columns(1)
+    shard.index.tickers.numbers([f"never met {number}" for number in range(30)])
     return shard
 
 

@@ -46,7 +46,7 @@ def unavailable(_: Mapping[str, str]) -> Broker:
 def produce(bootstrap: str, topic: str, values: list[bytes]) -> None:
     producer = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
     for value in values:
-        producer.produce(topic, value=value)
+        producer.produce(topic, value=value, partition=0)
     assert producer.flush(30) == 0
 
 

@@ -70,6 +70,8 @@ def written(path: Path, rows: Rows, borders: list[int], shift: int = 0) -> bytes
     with ExecutionsWriter(path) as writer:
         for start, end in zip([0, *borders], [*borders, len(rows.ts_ms)], strict=True):
             add(writer, rows.part(slice(start, end)), shift)
+            assert writer._waiting_rows < results.GROUP_ROWS
+            assert len(writer._waiting) <= results.MAX_PIECES
     assert writer.rows == len(rows.ts_ms)
     return path.read_bytes()
 
@@ -89,8 +91,10 @@ def test_rows_come_back_in_order_as_plain_columns(tmp_path: Path, monkeypatch: p
 
 def test_texts_are_a_dictionary_on_disk(tmp_path: Path) -> None:
     written(tmp_path / "e.parquet", some_rows(5_000), [])
-    group = pq.ParquetFile(tmp_path / "e.parquet").metadata.row_group(0)
+    metadata = pq.ParquetFile(tmp_path / "e.parquet").metadata
+    group = metadata.row_group(0)
 
+    assert metadata.metadata is None, "the types of one reader are no part of the file"
     assert [group.column(i).has_dictionary_page for i in range(5)] == [True, True, True, False, True]
 
 

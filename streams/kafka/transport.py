@@ -1,0 +1,269 @@
+"""A Faust transport whose unit of work is the run: what one fetch brought of one partition.
+
+For `ticks` and for the changelogs of our tables an agent, or the recovery, gets one event per run. Records of
+other topics come one by one, as Faust's own transport brings them; there are few of them. The transport does
+not commit: a checkpoint does (`checkpoint.py`), and says where each shard stands.
+
+Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalance showed. The chain check in
+`shards.py` stands behind them all. What is touched inside Faust is named in `TOUCHED`.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+import faust.transport.consumer as base
+import faust.transport.drivers.aiokafka as driver
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ConsumerStoppedError
+from faust.types import TP
+
+from streams.kafka.fetch import RawRun
+from streams.kafka.raw_fetch import RawFetch
+from streams.settings import Settings
+
+NAME: Final = "tickgate"
+"""The URL scheme of the transport, as the entry point in `pyproject.toml` names it."""
+
+LONGEST_POLL_S: Final = 0.1
+"""A rebalance waits for the poll under way."""
+
+TOUCHED: Final = {
+    driver.AIOKafkaConsumerThread: ("_create_worker_consumer", "_fetch_records", "seek_to_beginning", "seek_wait"),
+    driver.Consumer: ("_new_consumer_thread", "_new_offset", "_add_gap", "perform_seek", "wait_empty", "position"),
+    driver.Transport: ("Consumer",),
+}
+"""Inside Faust: what is overridden or called here. A test names what an upgrade moves."""
+
+TOUCHED_NAMES: Final = {
+    base.Consumer.__init__: ("_acked", "_acked_index"),
+    base.Consumer.getmany: ("consumer_generation_id", "perform_seek"),
+    driver.AIOKafkaConsumerThread._create_worker_consumer: ("AIOKafkaConsumer",),  # noqa: SLF001 - that is the point
+    AIOKafkaConsumer.__init__: ("_isolation_level", "_fetch_max_wait_ms", "_closed"),
+}
+"""Inside Faust and aiokafka: the names that the code of a function looks up, and ours leans on."""
+
+
+def moved() -> list[str]:
+    """Name what an upgrade has moved; nothing, if this file still fits."""
+    gone = [
+        f"{kind.__qualname__}.{name}" for kind, names in TOUCHED.items() for name in names if not hasattr(kind, name)
+    ]
+    for function, names in TOUCHED_NAMES.items():
+        gone += [
+            f"{function.__qualname__} no longer uses {name}" for name in names if name not in function.__code__.co_names
+        ]
+    return gone
+
+
+class Shards(Protocol):
+    """What the transport needs of the shards: see `shards.py`."""
+
+    async def fence(self, partitions: Collection[int]) -> None:
+        """Shut out whoever owned these partitions of `ticks` before. Runs before anything is read of them."""
+
+    def position(self, partition: int) -> int | None:
+        """Where the partition's restored state stands; None where it has none."""
+
+    def seeked(self, positions: Mapping[int, int]) -> None:
+        """The partitions go on from here."""
+
+    async def drain(self) -> None:
+        """Checkpoint what has been taken, and let go."""
+
+
+class App(Protocol):
+    """What the transport needs of the application: see `faust_app.py`."""
+
+    tickgate: Settings
+    shards: Shards
+
+
+class RunRecord(NamedTuple):
+    """One run as a consumer record, as Faust looks at one."""
+
+    topic: str
+    partition: int
+    offset: int
+    """The position less one, past any transaction marker at the end: recovery waits for this offset."""
+    value: RawRun
+    timestamp: int
+    key: None = None
+    headers: tuple[()] = ()
+    timestamp_type: int = 0
+    checksum: None = None
+    serialized_key_size: int = 0
+    serialized_value_size: int = 0
+
+
+class SingleRecord(NamedTuple):
+    """One record of a topic that comes record by record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: tuple[tuple[str, bytes | None], ...]
+    timestamp_type: int = 0
+    checksum: None = None
+    serialized_key_size: int = 0
+    serialized_value_size: int = 0
+
+
+def run_records(runs: Iterable[RawRun]) -> list[RunRecord]:
+    """One record a run."""
+    return [
+        RunRecord(
+            run.topic,
+            run.partition,
+            run.position - 1,
+            run,
+            int(run.columns.ts_ms[-1]) if len(run.columns) else 0,
+        )
+        for run in runs
+    ]
+
+
+def single_records(runs: Iterable[RawRun]) -> list[SingleRecord]:
+    """The records of runs, one by one."""
+    return [
+        SingleRecord(
+            run.topic,
+            run.partition,
+            int(run.columns.offset[i]),
+            run.columns.key(i),
+            run.columns.value(i),
+            int(run.columns.ts_ms[i]),
+            tuple(run.columns.headers(i)),
+        )
+        for run in runs
+        for i in range(len(run.columns))
+    ]
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Fetches runs, in a thread of its own."""
+
+    consumer: "Consumer"
+    raw: RawFetch
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust reads uncommitted records unless it commits itself, and waits 1.5 s for a full fetch.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - see TOUCHED
+        consumer._fetch_max_wait_ms = self.consumer.settings.fetch_max_wait_ms  # noqa: SLF001 - as above
+        self.raw = RawFetch(consumer)
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,  # noqa: ASYNC109 - as Faust calls it
+        max_records: int | None = None,  # noqa: ARG002 - a run is as large as it came
+    ) -> dict[TP, list[RunRecord] | list[SingleRecord]]:
+        """What has come, unless a rebalance came in between."""
+        owner, generation = self.consumer, self.app.consumer_generation_id
+        if not owner.flow_active:
+            return {}
+        if consumer._closed:  # noqa: SLF001 - see TOUCHED
+            raise ConsumerStoppedError
+        # A list of its own: Faust empties the live set when recovery ends, and aiokafka takes an empty one for "all".
+        wanted = [TopicPartition(*tp) for tp in active_partitions or () if owner.may_fetch(tp.topic)]
+        if not wanted:
+            await asyncio.sleep(0.02)
+            return {}
+        wait_ms = int(1000 * min(timeout or LONGEST_POLL_S, LONGEST_POLL_S))
+        fetched = await self.raw.getmany(wanted, timeout_ms=wait_ms)
+        if generation != self.app.consumer_generation_id:
+            return {}  # Faust would take them for records of the new generation
+        return owner.as_records(fetched)
+
+
+class Consumer(driver.Consumer):
+    """Hands over runs, leaves the commit to the checkpoints, and seeks to where the shards stand."""
+
+    has_sought = False
+    """Ticks are fetched only behind the seek that follows the recovery."""
+    has_recovered = False
+    """Set by the tables when all of their rows are there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Faust makes it
+        super().__init__(*args, **kwargs)
+        app = cast("App", self.app)
+        self.settings, self.shards = app.tickgate, app.shards
+        self.ticks_topic = self.settings.topics.ticks
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def may_fetch(self, topic: str) -> bool:
+        """Ticks only when the shards have said where they stand."""
+        return self.has_sought or topic != self.ticks_topic
+
+    def is_in_runs(self, topic: str) -> bool:
+        """Whether the topic comes in runs."""
+        return topic == self.ticks_topic or topic in self.app.tables.changelog_topics
+
+    def as_records(self, fetched: Mapping[TP, list[RawRun]]) -> dict[TP, list[RunRecord] | list[SingleRecord]]:
+        """The runs as Faust takes records. A run without records counts: the position has moved past markers."""
+        found: dict[TP, list[RunRecord] | list[SingleRecord]] = {}
+        for tp, runs in fetched.items():
+            records = run_records(runs) if self.is_in_runs(tp.topic) else single_records(runs)
+            if records:
+                found[tp] = records
+        return found
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if not self.is_in_runs(tp.topic):
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp.topic != self.ticks_topic:
+            offset: int | None = super()._new_offset(tp)
+            return offset
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return None  # the checkpoint commits; an acknowledged event says nothing
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop fetching ticks until the shards stand again."""
+        self.has_sought = self.has_recovered = False
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Fence before high-water marks are read: what an earlier owner still writes must not slip in behind them."""
+        self.has_sought = self.has_recovered = False
+        if not self.app.should_stop:
+            await self.shards.fence([tp.partition for tp in assigned if tp.topic == self.ticks_topic])
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Go to where the state says, not to where the group has committed; those may lie apart."""
+        if self.app.tables.changelog_topics and not self.has_recovered:
+            return  # `getmany` calls this before the recovery too
+        generation = self.app.consumer_generation_id
+        await super().perform_seek()
+        mine = [tp for tp in self.assignment() if tp.topic == self.ticks_topic]
+        known = {tp: self.shards.position(tp.partition) for tp in mine}
+        bare = [TopicPartition(*tp) for tp in mine if known[tp] is None]
+        if bare:  # Faust leaves a partition without a commit where it happens to stand
+            await self._thread.seek_to_beginning(*bare)
+        await self._thread.seek_wait({tp: offset for tp, offset in known.items() if offset is not None})
+        if generation == self.app.consumer_generation_id:
+            found = {tp.partition: await self.position(tp) for tp in mine}
+            self.shards.seeked({partition: offset for partition, offset in found.items() if offset is not None})
+            self.has_sought = True
+
+    async def wait_empty(self) -> None:
+        """Runs on revocation and on shutdown, before the group is left: the last checkpoint belongs here."""
+        await self.shards.drain()
+        await super().wait_empty()
+
+
+class Transport(driver.Transport):
+    """Kafka through aiokafka, in runs."""
+
+    Consumer = Consumer

@@ -1,0 +1,225 @@
+"""Mistakes that the property tests must find: each is one place of the kernel or its state, told wrongly.
+
+The old text stands exactly once in its file, so that a mistake that no longer fits is noticed, by its name.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One mistake."""
+
+    name: str
+    file: str
+    """Within `streams/core`."""
+    old: str
+    new: str
+
+
+def mutated(mutant: Mutant, text: str) -> str:
+    """The file's text with the mistake."""
+    count = text.count(mutant.old)
+    assert count == 1, f"{mutant.name}: its old text stands {count} times in {mutant.file}; bring the mutant up to date"
+    return text.replace(mutant.old, mutant.new)
+
+
+MUTANTS: Final = (
+    # What one tick is to one pair.
+    Mutant("a pair fires again within its bucket", "kernel.py", "elif bucket > last:", "elif bucket >= last:"),
+    Mutant("what is late counts as a duplicate", "kernel.py", "elif bucket == last:", "elif bucket <= last:"),
+    # When a row must be looked at.
+    Mutant(
+        "the latest pair due makes a ticker due, not the first",
+        "kernel.py",
+        "due = min(due, until)\n        if bucket == NEVER:",
+        "due = until if due == FOREVER else max(due, until)\n        if bucket == NEVER:",
+    ),
+    Mutant(
+        "a ticker is settled one ms too early",
+        "kernel.py",
+        "if tickers.settled[t] <= now_ms < tickers.next_due[t]:\n                dups",
+        "if tickers.settled[t] - 1 <= now_ms < tickers.next_due[t]:\n                dups",
+    ),
+    Mutant(
+        "a ticker is due one ms too late",
+        "kernel.py",
+        "if tickers.settled[t] <= now_ms < tickers.next_due[t]:\n                dups",
+        "if tickers.settled[t] <= now_ms <= tickers.next_due[t]:\n                dups",
+    ),
+    Mutant(
+        "the first pair settled settles the ticker", "kernel.py", "settled = max(settled, last)\n", "settled = last\n"
+    ),
+    Mutant(
+        "a pair that an edit made late settles the ticker",
+        "kernel.py",
+        "if last < until:  #",
+        "if last > until:  #",
+    ),
+    Mutant("a pair without a bucket settles the ticker", "kernel.py", "last = FOREVER  #", "last = NEVER  #"),
+    Mutant(
+        "a tick behind one that is due does not wait for it",
+        "kernel.py",
+        "if batch.ts_ms[tick] >= tickers.next_due[t]:",
+        "if batch.ts_ms[tick] < NEVER:",
+    ),
+    Mutant(
+        "an edited pair counts as settled where every row was looked at",
+        "kernel.py",
+        "last if last == rules.now_bucket[rule] else until)",
+        "last)",
+    ),
+    # Times.
+    Mutant("stream time runs backwards", "kernel.py", "if now_ms > stream_ms:", "if now_ms != stream_ms:"),
+    Mutant(
+        "a tick that must not move the price moves stream time",
+        "kernel.py",
+        "            ticks += 1\n            continue\n",
+        "            ticks += 1\n            stream_ms = max(stream_ms, now_ms)\n            continue\n",
+    ),
+    Mutant(
+        "a late tick sets the last update back",
+        "kernel.py",
+        "if now_ms > tickers.last_update[t]:",
+        "if now_ms != tickers.last_update[t]:",
+    ),
+    Mutant("time after a close makes buckets", "kernel.py", "min(now_ms, end - 1) - start", "now_ms - start"),
+    Mutant(
+        "the first ms of a day belongs to the day before",
+        "kernel.py",
+        "segment_starts[middle] <= now_ms",
+        "segment_starts[middle] < now_ms",
+    ),
+    # Strategies throttled as a whole.
+    Mutant(
+        "a whole strategy fires again within its bucket",
+        "kernel.py",
+        "bucket > strategies.last_trigger[s]",
+        "bucket >= strategies.last_trigger[s]",
+    ),
+    Mutant(
+        "the last whole strategy alone says what is due",
+        "kernel.py",
+        "due = min(due, rules.now_until[rule])",
+        "due = rules.now_until[rule]",
+    ),
+    Mutant(
+        "a change does not make whole strategies due",
+        "index.py",
+        "        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER\n",
+        "",
+    ),
+    # Update tracking.
+    Mutant(
+        "a step leaves its flags set",
+        "kernel.py",
+        "        while flags[word]:\n"
+        "            if flags[word] & bit:\n"
+        "                if not look_along_chain(columns, batch, t, fires):\n"
+        "                    return False\n"
+        "                flags[word] &= ~bit\n",
+        "        for _ in range(32):\n"
+        "            if flags[word] & bit:\n"
+        "                if not look_along_chain(columns, batch, t, fires):\n"
+        "                    return False\n",
+    ),
+    Mutant(
+        "flags are never found corrupt",
+        "kernel.py",
+        "return bool(flagged == scalars[TOUCHED] and",
+        "return bool(flagged >= 0 or",
+    ),
+    Mutant(
+        "the counter is never held against the total",
+        "kernel.py",
+        "if tracking.counter[0] != columns.counts[UPDATES]:",
+        "if tracking.counter[0] < 0:",
+    ),
+    Mutant("the times beside the flags do not count", "kernel.py", "and differ == 0)", "and differ == differ)"),
+    Mutant(
+        "repair leaves the flags as they are",
+        "kernel.py",
+        "        tracking.flags[word] = 0\n",
+        "        tracking.flags[word] |= 0\n",
+    ),
+    # A full buffer.
+    Mutant("a tick is left out where a step goes on", "kernel.py", "taken = i\n", "taken = i + 1\n"),
+    Mutant(
+        "a tick counts twice where a step goes on",
+        "kernel.py",
+        "                taken = i\n",
+        "                taken = i\n                ticks += 1\n",
+    ),
+    Mutant(
+        "a tick is left out where a row has no room for its fires",
+        "kernel.py",
+        "        elif columns.scalars[PAIR_FIRES] + awake > len(fires.tick):\n",
+        "        elif columns.scalars[PAIR_FIRES] + awake > len(fires.tick):\n"
+        "            tickers.chain_head[t] = batch.next_tick[tick]\n",
+    ),
+    Mutant(
+        "a row is left out where a step over all rows goes on",
+        "kernel.py",
+        "scalars[RESUME_AT] = t\n",
+        "scalars[RESUME_AT] = t + 1\n",
+    ),
+    # Rows.
+    Mutant(
+        "a pair that goes to sleep is forgotten",
+        "rows.py",
+        "            swap(pairs, j, last)\n",
+        "            swap(pairs, j, last)\n            pairs.last_bucket[last] = NEVER\n",
+    ),
+    Mutant(
+        "a pair that wakes has not fired",
+        "rows.py",
+        "pairs.last_bucket[j] = max(pairs.last_bucket[j], floor)",
+        "pairs.last_bucket[j] = floor",
+    ),
+    Mutant(
+        "a pair that wakes fires where every ticker ran",
+        "rows.py",
+        "pairs.last_bucket[j] = max(pairs.last_bucket[j], floor)",
+        "pairs.last_bucket[j] = max(pairs.last_bucket[j], NEVER)",
+    ),
+    Mutant(
+        "a pair that wakes does not make its ticker due",
+        "rows.py",
+        "floor)\n        tickers.next_due[t], tickers.settled[t] = NEVER, FOREVER\n",
+        "floor)\n",
+    ),
+    Mutant("the first pair asleep cannot wake", "rows.py", "if j >= border:", "if j > border:"),
+    Mutant("the last pair awake cannot sleep", "rows.py", "if 0 <= j <= last:", "if 0 <= j < last:"),
+    Mutant(
+        "a row that moves leaves its last pair behind",
+        "rows.py",
+        "for k in range(tickers.row_used[t]):\n            move",
+        "for k in range(tickers.row_used[t] - 1):\n            move",
+    ),
+    Mutant(
+        "packing leaves the last pair of a row behind",
+        "rows.py",
+        "for k in range(tickers.row_used[t]):\n            source",
+        "for k in range(tickers.row_used[t] - 1):\n            source",
+    ),
+    # What is carried over between pairs and the whole.
+    Mutant(
+        "tickers forget that they ran with a legacy strategy",
+        "index.py",
+        "bucket_ms, used)",
+        "NEVER, used)",
+    ),
+    Mutant("tickers forget that they ran with a global strategy", "index.py", "entry.floor_ms = bucket_ms\n", "pass\n"),
+    Mutant(
+        "a whole strategy does not know what its tickers ran",
+        "index.py",
+        "max(entry.last_run_ms, self._newest_bucket(entry, mode))",
+        "entry.last_run_ms",
+    ),
+    Mutant(
+        "what one ticker ran counts for all that run with it",
+        "index.py",
+        "if last > entry.began_after_ms:",
+        "if last > NEVER:",
+    ),
+    Mutant("a whole strategy forgets when it ran", "index.py", "        entry.last_run_ms = bucket_ms\n", ""),
+)

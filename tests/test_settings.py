@@ -1,0 +1,216 @@
+"""Settings are read once from what they are given, and whatever is wrong names the variable and the remedy."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.errors import InputError
+from streams.settings import KNOWN, Settings, describe, markdown_table
+from streams.topic_names import INPUTS
+
+OTHERS = {
+    "TICKGATE_BROKER": ("a:1, [::1]:2", "a:1,[::1]:2"),
+    "TICKGATE_TOPIC_PREFIX": ("w7.", "w7."),
+    "TICKGATE_APP_ID": ("other", "other"),
+    "TICKGATE_PROCESSING_GUARANTEE": ("AT_LEAST_ONCE", "at_least_once"),
+    "TICKGATE_SCHEMA_REGISTRY_URL": ("https://r:8081/", "https://r:8081"),
+    "PER_TICKER_THROTTLE": ("false", False),
+    "USE_SYMBOL_UPDATE_TRACKING": ("off", False),
+    "TICKGATE_CONDITIONS": ("c.json", Path("c.json")),
+    "TICKGATE_WEB_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read
+    "TICKGATE_WEB_PORT": ("0", 0),
+    "TICKGATE_LOG_LEVEL": ("Debug", "debug"),
+    "TICKGATE_DATA_DIR": ("/d", Path("/d")),
+    "TICKGATE_KERNEL_CACHE": ("/k", Path("/k")),
+    "TICKGATE_CACHE": ("/c", Path("/c")),
+    "TICKGATE_COMPRESSION": ("zstd", "zstd"),
+    "TICKGATE_STANDBY_REPLICAS": ("1", 1),
+    "TICKGATE_SESSION_TIMEOUT_MS": ("6001", 6_001),
+    "TICKGATE_HEARTBEAT_MS": ("50", 50),
+    "TICKGATE_FETCH_MAX_WAIT_MS": ("1", 1),
+    "TICKGATE_MAX_PARTITION_FETCH_BYTES": ("65536", 65_536),
+    "TICKGATE_CHECKPOINT_MAX_TICKS": ("1", 1),
+    "TICKGATE_CHECKPOINT_MAX_RUNS": (" 1 ", 1),
+    "TICKGATE_CHECKPOINT_TIMEOUT_MS": ("1000", 1_000),
+}
+"""Each variable with a text that is not its default, and the value."""
+
+
+def refused(environment: dict[str, str]) -> InputError:
+    with pytest.raises(InputError) as caught:
+        Settings.read(environment)
+    return caught.value
+
+
+def test_nothing_set_gives_the_defaults_and_so_does_nothing_but_empty_texts() -> None:
+    assert Settings.read({}) == Settings()
+    assert Settings.read(dict.fromkeys((known.variable for known in KNOWN.values()), " ")) == Settings()
+
+
+def test_unset_flags_mean_per_ticker_and_tracked() -> None:
+    settings = Settings.read({})
+    assert settings.per_ticker_throttle
+    assert settings.use_symbol_update_tracking
+
+
+@pytest.mark.parametrize("field", KNOWN)
+def test_each_variable_sets_its_field_and_no_other(field: str) -> None:
+    variable = KNOWN[field].variable
+    text, value = OTHERS[variable]
+    settings = Settings.read({variable: text})
+    changed = [each.name for each in fields(Settings) if getattr(settings, each.name) != getattr(Settings(), each.name)]
+    assert changed == [field]
+    assert getattr(settings, field) == value
+
+
+def test_every_field_is_known_in_the_order_of_the_fields() -> None:
+    assert list(KNOWN) == [field.name for field in fields(Settings)]
+
+
+def test_every_default_is_what_its_own_text_would_give() -> None:
+    for field, known in KNOWN.items():
+        default = getattr(Settings(), field)
+        if default not in {None, ""}:
+            assert known.read(Settings().shown()[known.variable]) == default
+
+
+def test_every_setting_is_described_in_one_line_and_one_row_of_the_table() -> None:
+    rows = markdown_table().splitlines()
+    assert [each.variable for each in describe()] == [known.variable for known in KNOWN.values()]
+    assert len(rows) == 2 + len(KNOWN)
+    for each, row in zip(describe(), rows[2:], strict=True):
+        assert each.means
+        assert "\n" not in each.means
+        assert row.count("|") == 4
+        assert each.variable in row
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "problem", "remedy"),
+    [
+        ("TICKGATE_BROKER", "kafka", "'kafka' is not HOST:PORT", "such as 127.0.0.1:9092"),
+        ("TICKGATE_BROKER", "a:1,", "is not HOST:PORT", "several with commas"),
+        ("TICKGATE_BROKER", "a:70000", "is not HOST:PORT", "such as"),
+        ("TICKGATE_BROKER", "kafka://a:1", "has a scheme in it", "write HOST:PORT alone"),
+        ("TICKGATE_TOPIC_PREFIX", "a/b", "cannot stand in the name of a topic", "use letters"),
+        ("TICKGATE_APP_ID", "a" * 65, "has 65 characters", "use 64 at most"),
+        ("TICKGATE_PROCESSING_GUARANTEE", "once", "'once' is not known", "write exactly_once or at_least_once"),
+        ("TICKGATE_SCHEMA_REGISTRY_URL", "registry:8081", "is no web address", "write such as http://"),
+        ("TICKGATE_SCHEMA_REGISTRY_URL", "http://r:port", "is no web address", "write such as http://"),
+        ("TICKGATE_WEB_HOST", "a b", "is no host", "such as 127.0.0.1"),
+        ("TICKGATE_WEB_PORT", "65536", "is out of range", "from 0 to 65535"),
+        ("TICKGATE_WEB_PORT", "-1", "is out of range", "from 0 to 65535"),
+        ("TICKGATE_WEB_PORT", "6066.0", "is not a whole number", "from 0 to 65535"),
+        ("TICKGATE_SESSION_TIMEOUT_MS", "499", "is out of range", "from 500 to 1800000"),
+        ("TICKGATE_COMPRESSION", "brotli", "is not known", "write none, gzip, snappy, lz4 or zstd"),
+        ("TICKGATE_DATA_DIR", "~/data", "begins with a ~", "write the whole path"),
+        ("PER_TICKER_THROTTLE", "maybe", "is neither true nor false", "write one of the two"),
+    ],
+)
+def test_what_cannot_be_used_names_the_variable_the_value_and_the_remedy(
+    variable: str, text: str, problem: str, remedy: str
+) -> None:
+    error = refused({variable: text})
+    assert error.place == variable
+    assert problem in error.problem
+    assert remedy in error.remedy
+    assert text[:30] in error.problem
+
+
+def test_heartbeats_that_do_not_fit_thrice_into_a_session_are_refused() -> None:
+    error = refused({"TICKGATE_SESSION_TIMEOUT_MS": "6000", "TICKGATE_HEARTBEAT_MS": "2001"})
+    assert error.place == "TICKGATE_HEARTBEAT_MS"
+    assert "TICKGATE_SESSION_TIMEOUT_MS, which is 6000" in error.problem
+    assert Settings.read({"TICKGATE_SESSION_TIMEOUT_MS": "6000", "TICKGATE_HEARTBEAT_MS": "2000"}).heartbeat_ms == 2000
+
+
+@pytest.mark.parametrize(
+    ("variable", "remedy"),
+    [
+        ("TICKGATE_BROKERS", "did you mean TICKGATE_BROKER?"),
+        ("TICKGATE_PROCESING_GUARANTEE", "did you mean TICKGATE_PROCESSING_GUARANTEE?"),
+        ("TICKGATE_WBE_PORT", "did you mean TICKGATE_WEB_PORT?"),
+        ("TICKGATE_PER_TICKER_THROTTLE", "did you mean PER_TICKER_THROTTLE?"),
+        ("TICKGATE_FLAVOUR", "remove it; `tickgate settings` lists"),
+    ],
+)
+def test_a_variable_of_ours_that_nothing_reads_is_refused_with_the_nearest(variable: str, remedy: str) -> None:
+    error = refused({variable: "1"})
+    assert (error.place, error.problem) == (variable, "there is no such setting")
+    assert remedy in error.remedy
+
+
+def test_what_kubernetes_adds_for_a_service_and_what_is_not_ours_is_let_be() -> None:
+    service = {
+        "TICKGATE_SERVICE_HOST": "10.0.0.1",
+        "TICKGATE_SERVICE_PORT": "80",
+        "TICKGATE_SERVICE_PORT_HTTP": "80",
+        "TICKGATE_PORT": "tcp://10.0.0.1:80",
+        "TICKGATE_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "TICKGATE_PORT_80_TCP_PROTO": "tcp",
+        "TICKGATE_KAFKA_PORT_9092_TCP_ADDR": "10.0.0.2",
+    }
+    assert Settings.read({**service, "HOME": "/", "tickgate_x": "1"}) == Settings()
+
+
+def test_a_service_whose_name_hides_a_setting_is_told() -> None:
+    assert "enableServiceLinks: false" in refused({"TICKGATE_WEB_PORT": "tcp://10.0.0.1:80"}).remedy
+
+
+@pytest.mark.parametrize("address", ["http://user:p@ss@r:8081", "user:p@ss@r:8081"])
+def test_a_password_in_an_address_is_never_shown(address: str) -> None:
+    try:
+        shown = Settings.read({"TICKGATE_SCHEMA_REGISTRY_URL": address}).shown()["TICKGATE_SCHEMA_REGISTRY_URL"]
+    except InputError as error:
+        shown = str(error)
+    assert "***@r:8081" in shown
+    assert "ss@" not in shown
+
+
+def test_a_folder_with_an_at_sign_is_shown_as_it_is() -> None:
+    assert Settings.read({"TICKGATE_DATA_DIR": "/a@b"}).shown()["TICKGATE_DATA_DIR"] == "/a@b"
+
+
+def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> None:
+    topics = Settings.read({"TICKGATE_TOPIC_PREFIX": "w7.", "TICKGATE_APP_ID": "app"}).topics
+    assert (topics.ticks, topics.strategy_changes, topics.controls, topics.clock) == (
+        "w7.ticks",
+        "w7.strategy-changes",
+        "w7.controls",
+        "w7.clock",
+    )
+    assert (topics.alert_executions, topics.alert_results, topics.proposals) == (
+        "w7.alert-executions",
+        "w7.alert-results",
+        "w7.proposals",
+    )
+    assert topics.dead_letters(topics.ticks) == "w7.ticks.dlq"
+    assert topics.changelogs == ("w7.app-last_update-changelog", "w7.app-last_bucket-changelog")
+    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 2 + 2
+
+
+def test_environments_and_applications_form_groups_of_their_own() -> None:
+    settings = (Settings(), Settings(topic_prefix="a."), Settings(app_id="b"))
+    assert [each.group_id for each in settings] == ["tickgate", "a.tickgate", "b"]
+
+
+def test_the_longest_topic_name_is_one_that_kafka_allows() -> None:
+    longest = Settings.read({"TICKGATE_TOPIC_PREFIX": "p" * 64, "TICKGATE_APP_ID": "a" * 64})
+    assert max(map(len, longest.topics.all)) <= 249
+
+
+@given(st.sampled_from([known.variable for known in KNOWN.values()]), st.text(max_size=60))
+def test_any_text_is_a_value_or_an_input_error(variable: str, text: str) -> None:
+    found: Settings | InputError
+    try:
+        found = Settings.read({variable: text})
+    except InputError as error:
+        found = error
+    if isinstance(found, InputError):
+        assert found.place in {variable, "TICKGATE_HEARTBEAT_MS"}
+        assert found.remedy
+    else:
+        assert Settings.read(found.shown()) == found
