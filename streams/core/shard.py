@@ -1,8 +1,8 @@
 """One shard: batches of ticks and strategy changes in, fires out. The kernel and its state behind one door.
 
-shard.change(strategy)                  # a new version, in force from the next batch on
-batch = shard.columns_of(names, ...)    # or shard.decoded(data, starts, ends, ...)
-fires = shard.step(batch)
+shard.change(strategy)                  # a new version, in force from the next step on
+ticks, faults = shard.from_values(...)  # or from_columns
+fires = shard.step(ticks)
 """
 
 from typing import Final, NamedTuple
