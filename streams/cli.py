@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 
 from streams import __version__
+from streams.commands import settings, strategies, topics
+from streams.commands.plainly import told_plainly
 
 
 @click.group()
@@ -55,18 +57,6 @@ def replay(ticks: str, strategies: Path, out: Path, batch_ticks: int, order: str
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
-    """Turn a user's error into one line, without a traceback."""
-    from streams.errors import InputError
-
-    try:
-        yield
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
-@contextmanager
 def shown_progress(wanted: bool | None) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar on the terminal, or nothing where there is none."""
     if not (sys.stderr.isatty() if wanted is None else wanted):
@@ -79,5 +69,10 @@ def shown_progress(wanted: bool | None) -> Iterator[Callable[[int, int | None], 
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("replay", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+for command in (settings.settings, strategies.strategies, topics.topics):
+    main.add_command(command)
+
 if __name__ == "__main__":
     main()

@@ -93,6 +93,8 @@ def test_every_setting_is_described_in_one_line_and_one_row_of_the_table() -> No
     [
         ("TICKGATE_BROKER", "kafka", "'kafka' is not HOST:PORT", "such as 127.0.0.1:9092"),
         ("TICKGATE_BROKER", "a:1,", "is not HOST:PORT", "several with commas"),
+        ("TICKGATE_BROKER", "a:port", "is not HOST:PORT", "such as 127.0.0.1:9092"),
+        ("TICKGATE_BROKER", "a:\u0661", "is not HOST:PORT", "such as 127.0.0.1:9092"),
         ("TICKGATE_BROKER", "a:70000", "is not HOST:PORT", "such as"),
         ("TICKGATE_BROKER", "kafka://a:1", "has a scheme in it", "write HOST:PORT alone"),
         ("TICKGATE_TOPIC_PREFIX", "a/b", "cannot stand in the name of a topic", "use letters"),

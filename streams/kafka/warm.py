@@ -13,7 +13,8 @@ def warm_up() -> None:
     builder = DefaultRecordBatchBuilder(2, 0, 1, 1, 0, 0, 1 << 10)
     builder.append(0, 0, b"key", b"value", [("header", b"value")])
     data = bytes(builder.build())
-    for aborted in (None, [], [(1, 0)]):
+    nothing_aborted: list[tuple[int, int]] = []
+    for aborted in (nothing_aborted, [(1, 0)]):
         run = Response(data, 0, aborted).next_run()
         if run is not None and len(run.columns):
             run.columns.headers(0)

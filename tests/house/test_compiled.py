@@ -70,7 +70,7 @@ def answer(folder: Path) -> str:
 def test_a_constant_that_changes_in_another_file_is_seen_by_compiled_code(tmp_path: Path) -> None:
     core = tmp_path / "streams" / "core"
     core.mkdir(parents=True)
-    for name in ("streams/__init__.py", "streams/core/__init__.py", "streams/core/jit.py"):
+    for name in ("streams/__init__.py", "streams/kernel_cache.py", "streams/core/__init__.py", "streams/core/jit.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     (core / "uses.py").write_text(
         "from streams.core.jit import compiled\nfrom streams.core.bounds import STEP\n\n\n"

@@ -1,0 +1,129 @@
+"""What a worker tells of its work: small frozen records, taken by whoever counts. It knows nothing of metrics.
+
+`Unheard` takes them and does nothing; `streams/metrics.py` counts them for Prometheus.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple, Protocol
+
+
+class ShardStatus(NamedTuple):
+    """Where one partition of the input stands."""
+
+    topic: str
+    partition: int
+    state: str
+    """One of the states of `streams/kafka/shards.py`."""
+    moving: bool
+    """Whether it takes what comes; a quiet shard does too."""
+    position: int
+    """The next offset that it will take."""
+    end: int
+    """Behind the newest record there is to take, as far as is known."""
+    reason: str = ""
+    """Why it does not move."""
+
+    @property
+    def lag(self) -> int:
+        """Records that wait."""
+        return max(0, self.end - self.position)
+
+
+class Done(NamedTuple):
+    """What one checkpoint made true. Counts are of this checkpoint alone."""
+
+    duration_s: float
+    ticks: int = 0
+    irrelevant: int = 0
+    """Ticks that must not move the price."""
+    updates: int = 0
+    """Ticks that did: each is a ticker's last update."""
+    late: int = 0
+    """Pairs whose bucket was over."""
+    bucket_dup: int = 0
+    """Pairs that had fired in the bucket."""
+    no_update: int = 0
+    """Strategies skipped: no ticker of theirs updated, or a timeframe that does not exist."""
+    fired_pairs: int = 0
+    executions: int = 0
+    corruptions: int = 0
+    """Steps that found the update flags corrupt, and looked at every pair."""
+
+
+class Held(NamedTuple):
+    """What a shard holds in memory."""
+
+    topic: str
+    partition: int
+    tickers: int
+    """Those with a last update."""
+    pairs: int
+    bytes: int
+
+
+class Instruments(Protocol):
+    """Told as it happens, from one thread. Nothing here may raise, wait or decide."""
+
+    def done(self, done: Done) -> None:
+        """A checkpoint is true."""
+
+    def dead_letters(self, topic: str, reason: str, count: int) -> None:
+        """Records of an input were refused."""
+
+    def recovered(self, topic: str, partition: int, seconds: float) -> None:
+        """A shard's state was read from its changelogs."""
+
+    def shard(self, status: ShardStatus) -> None:
+        """Where a shard stands."""
+
+    def held(self, held: Held) -> None:
+        """What a shard holds."""
+
+    def let_go(self, topic: str, partition: int) -> None:
+        """A shard is another worker's now."""
+
+    def universes(self, sizes: Collection[int]) -> None:
+        """How many tickers each active strategy watches; 0 stands for every ticker."""
+
+    def cleanup_operations(self, count: int) -> None:
+        """Clean-ups of the Redis mirror."""
+
+    def lua_intersections(self, count: int) -> None:
+        """Intersections that Redis made itself."""
+
+    def universe_discoveries(self, count: int) -> None:
+        """Universes that a worker's used symbols changed."""
+
+
+class Unheard:
+    """Takes everything and counts nothing."""
+
+    def done(self, done: Done) -> None:
+        """Nothing."""
+
+    def dead_letters(self, topic: str, reason: str, count: int) -> None:
+        """Nothing."""
+
+    def recovered(self, topic: str, partition: int, seconds: float) -> None:
+        """Nothing."""
+
+    def shard(self, status: ShardStatus) -> None:
+        """Nothing."""
+
+    def held(self, held: Held) -> None:
+        """Nothing."""
+
+    def let_go(self, topic: str, partition: int) -> None:
+        """Nothing."""
+
+    def universes(self, sizes: Collection[int]) -> None:
+        """Nothing."""
+
+    def cleanup_operations(self, count: int) -> None:
+        """Nothing."""
+
+    def lua_intersections(self, count: int) -> None:
+        """Nothing."""
+
+    def universe_discoveries(self, count: int) -> None:
+        """Nothing."""

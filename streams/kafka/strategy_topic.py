@@ -1,0 +1,181 @@
+"""The strategies that stand on `strategy-changes`, and what makes them those of a file.
+
+One record is added for each strategy that differs, with the version that follows the one that stands. A strategy is
+deleted by a version that says so; it keeps its version, so that one born again under its id goes on counting.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from streams.core.events import Status, Strategy
+from streams.core.lifecycle import MAX_VERSION, Verdict, settle
+from streams.core.limits import MAX_VALUE_BYTES
+from streams.errors import InputError, shortened
+from streams.kafka.bad_values import BadValueError
+from streams.kafka.broker_trouble import Heard, trouble
+from streams.kafka.codec import Decoder, Encoder
+from streams.kafka.registry import RegistryError, Schemas
+from streams.kafka.strategy_records import record_of, strategy_of
+from streams.kafka.whole_topic import Record, read_whole
+
+RECORD: Final = "strategy_change"
+"""The file in `schemas/` that a record of the topic is written by."""
+
+MAX_RECORD_BYTES: Final = 2 * MAX_VALUE_BYTES
+"""A value and what stands around it."""
+
+DELIVERY_TIMEOUT_S: Final = 30
+_SOURCE: Final = "file"
+
+
+class Standing(NamedTuple):
+    """What stands behind all records of the topic, and which of them did not count."""
+
+    strategies: dict[str, Strategy]
+    warnings: list[str]
+
+    @property
+    def alive(self) -> list[Strategy]:
+        """Those that are not deleted, by their ids."""
+        found = (strategy for _, strategy in sorted(self.strategies.items()))
+        return [strategy for strategy in found if strategy.status is not Status.DELETED]
+
+
+def read_standing(bootstrap: str, topic: str, schemas: Schemas) -> Standing:
+    """Read the topic and fold it, as every worker does; raises `InputError`."""
+    found, decoder = Standing({}, []), Decoder(schemas, RECORD)
+    with _registry_told():
+        for record in read_whole(bootstrap, topic):
+            problem = fold(found.strategies, record, decoder)
+            if problem:
+                found.warnings.append(f"{topic}, partition {record.partition}, offset {record.offset}: {problem}")
+    return found
+
+
+def fold(strategies: dict[str, Strategy], record: Record, decoder: Decoder) -> str:
+    """Take one record; says why it does not count, where it does not."""
+    try:
+        strategy_id = (record.key or b"").decode()
+    except UnicodeDecodeError:
+        return "its key is not UTF-8"
+    if not strategy_id:
+        return "it has no key"
+    if record.value is None:
+        strategies.pop(strategy_id, None)
+        return ""
+    try:
+        change = strategy_of(decoder.decode(record.value, record.headers))
+    except BadValueError as error:
+        return str(error)
+    if change.strategy_id != strategy_id:
+        return f"its key is {shortened(strategy_id)}, its strategy {shortened(change.strategy_id)}"
+    settled = settle(strategies.get(strategy_id), change)
+    if settled.verdict is Verdict.ACCEPTED:
+        strategies[strategy_id] = change
+    return settled.reason if settled.verdict.is_refusal else ""
+
+
+def differences(standing: Mapping[str, Strategy], wanted: Collection[Strategy], *, prune: bool) -> list[Strategy]:
+    """The versions that make what stands as wanted; raises `InputError` for one that may not follow what stands."""
+    changes = [change for each in wanted if (change := _change(standing.get(each.strategy_id), each))]
+    if prune:
+        kept = {each.strategy_id for each in wanted}
+        changes += [
+            _next_version(now, replace(now, status=Status.DELETED))
+            for strategy_id, now in sorted(standing.items())
+            if strategy_id not in kept and now.status is not Status.DELETED
+        ]
+    for change in changes:
+        settled = settle(standing.get(change.strategy_id), change)
+        if settled.verdict is not Verdict.ACCEPTED:
+            problem, _, remedy = settled.reason.partition("; ")
+            raise InputError(f"strategy {shortened(change.strategy_id)}", problem, remedy or "read what stands")
+    return changes
+
+
+def _change(now: Strategy | None, wanted: Strategy) -> Strategy | None:
+    """The version to write; None where what stands is as wanted."""
+    if now is None:
+        return None if wanted.status is Status.DELETED else wanted
+    if wanted.version <= now.version and replace(wanted, version=now.version) == now:
+        return None
+    return _next_version(now, wanted)
+
+
+def _next_version(now: Strategy, change: Strategy) -> Strategy:
+    if now.version == MAX_VERSION:
+        problem = f"stands under the highest version there is, {MAX_VERSION}"
+        raise InputError(f"strategy {shortened(now.strategy_id)}", problem, "take a new strategy_id")
+    return replace(change, version=max(now.version + 1, change.version))
+
+
+def write_changes(bootstrap: str, topic: str, schemas: Schemas, changes: Collection[Strategy], ts_ms: int) -> None:
+    """Send changes, and wait until the broker has every one; raises `InputError` for the first that it has not."""
+    with _registry_told():
+        encoder = Encoder(schemas, [RECORD])
+    records = [(change.strategy_id, _value(encoder, change, ts_ms)) for change in changes]
+    heard = Heard()
+    producer = Producer(_options(bootstrap, heard))
+    refused: list[tuple[str, KafkaError]] = []
+
+    def told(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            refused.append(((message.key() or b"").decode(), error))
+
+    for strategy_id, value in records:
+        _produce(producer, topic, strategy_id.encode(), value, told)
+    left = producer.flush(DELIVERY_TIMEOUT_S + 5)
+    assert refused or not left, "what is not delivered in time is refused"
+    if refused:
+        strategy_id, error = refused[0]
+        place = f"strategy {shortened(strategy_id)}, topic {topic} at {bootstrap}"
+        raise trouble(KafkaException(error), place, "write it", heard.last)
+
+
+def _value(encoder: Encoder, change: Strategy, ts_ms: int) -> bytes:
+    """The value of one record, no larger than workers take it."""
+    value = encoder.encode(RECORD, record_of(change, ts_ms, source=_SOURCE))
+    if len(value) > MAX_VALUE_BYTES:
+        problem = f"takes {len(value)} bytes in a record, {MAX_VALUE_BYTES} are the limit"
+        raise InputError(f"strategy {shortened(change.strategy_id)}", problem, 'split its universe, or write "all"')
+    return value
+
+
+@contextmanager
+def _registry_told() -> Iterator[None]:
+    """Turn what a schema registry refuses, or does not answer, into the user's error."""
+    try:
+        yield
+    except RegistryError as error:
+        raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
+
+
+def _options(bootstrap: str, heard: Heard) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": bootstrap,
+        "log_level": 0,
+        "error_cb": heard,
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",  # as Java's, so that all clients agree where a key is
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "message.max.bytes": MAX_RECORD_BYTES,
+        "delivery.timeout.ms": DELIVERY_TIMEOUT_S * 1_000,
+    }
+
+
+def _produce(producer: Producer, topic: str, key: bytes, value: bytes, told: Any) -> None:  # noqa: ANN401 - a callback
+    """Hand over one record; waits while the producer's queue is full."""
+    while True:
+        try:
+            producer.produce(topic, key=key, value=value, on_delivery=told)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            producer.poll(0)
+            return

@@ -1,0 +1,179 @@
+"""What Prometheus sees: counters end in `_total`, units are seconds, bytes and records.
+
+The first block has the names and meanings of the systems that this one grew from; the rest is `tickgate_...`. All of
+it hangs on a registry of its own: two workers in one process do not meet.
+"""
+
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from streams.instruments import Done, Held, ShardStatus
+
+SIZE_BOUNDS: Final = (10, 100, 1_000)
+SIZE_CLASSES: Final = ("≤10", "≤100", "≤1000", ">1000")
+EVERY_TICKER: Final = "all"
+"""The class of strategies that watch every ticker."""
+
+DURATION_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+TICKS_BUCKETS: Final = (1, 10, 100, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
+SHARD: Final = ("topic", "partition")
+
+
+class Metrics:
+    """Counts what it is told of, see `Instruments`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._states: dict[tuple[str, int], set[str]] = {}
+        """Of each shard: the states that it has been in."""
+        self._held: dict[tuple[str, int], Held] = {}
+        self._make_seeds()
+        self._make_flow()
+        self._make_shards()
+
+    def _make_seeds(self) -> None:
+        """The names of old."""
+        self.strategy_runs = self._counter("strategy_runs", "Executions of a strategy that were sent out.")
+        self.skipped_no_update = self._counter(
+            "skipped_no_update", "Strategies skipped: no ticker of their universe updated, or no such timeframe."
+        )
+        self.skipped_bucket_dup = self._counter(
+            "skipped_bucket_dup", "Pairs of strategy and ticker skipped, as they had run in the same bucket."
+        )
+        self._cleanups = self._counter("cleanup_operations", "Clean-ups of the Redis mirror.")
+        self._intersections = self._counter("lua_intersections", "Intersections of large universes made inside Redis.")
+        self._discoveries = self._counter("universe_discoveries", "Universes changed by what a worker reported.")
+        self._tickers = self._gauge("total_ticker_updates", "Tickers whose last update is held.")
+        self._sizes = self._gauge(
+            "universe_size_strategies", "Active strategies by the size of their universe.", "size"
+        )
+        self._size_average = self._gauge(
+            "universe_size_average_tickers", "Mean size of the universes that list tickers."
+        )
+        for size in (*SIZE_CLASSES, EVERY_TICKER):
+            self._sizes.labels(size)
+
+    def _make_flow(self) -> None:
+        """What passes through."""
+        self._ticks = self._counter("tickgate_ticks", "Ticks taken.")
+        self._irrelevant = self._counter("tickgate_irrelevant_ticks", "Ticks whose conditions must not move the price.")
+        self._updates = self._counter("tickgate_ticker_updates", "Ticks that were a ticker's update.")
+        self._late = self._counter("tickgate_late_pairs", "Pairs looked at for a tick whose bucket was over.")
+        self._fired = self._counter("tickgate_fired_pairs", "Pairs of strategy and ticker that fired.")
+        self._executions = self._counter("tickgate_executions", "Alert executions sent out.")
+        self._corruptions = self._counter("tickgate_flag_corruptions", "Steps that found the update flags corrupt.")
+        self._dead = self._counter(
+            "tickgate_dead_letters", "Records refused, by input topic and reason.", "topic", "reason"
+        )
+        self._duration = Histogram(
+            "tickgate_checkpoint_duration_seconds",
+            "Time from the first send of a checkpoint until it is true.",
+            registry=self.registry,
+            buckets=DURATION_BUCKETS_S,
+        )
+        self._size = Histogram(
+            "tickgate_checkpoint_ticks", "Ticks in one checkpoint.", registry=self.registry, buckets=TICKS_BUCKETS
+        )
+
+    def _make_shards(self) -> None:
+        """Where the shards stand that this worker owns."""
+        self._lag = self._gauge("tickgate_lag_records", "Records of a shard that wait.", *SHARD)
+        self._state = self._gauge("tickgate_shard_state", "1 for the state that a shard is in.", *SHARD, "state")
+        self._moving = self._gauge("tickgate_shard_moving", "1 where a shard takes what comes.", *SHARD)
+        self._recovery = self._gauge("tickgate_recovery_seconds", "How long a shard's last recovery took.", *SHARD)
+        self._pairs = self._gauge("tickgate_state_pairs", "Pairs of strategy and ticker that a shard holds.", *SHARD)
+        self._bytes = self._gauge("tickgate_state_bytes", "Memory of a shard's state.", *SHARD)
+
+    def _counter(self, name: str, means: str, *labels: str) -> Counter:
+        return Counter(name, means, labels, registry=self.registry)
+
+    def _gauge(self, name: str, means: str, *labels: str) -> Gauge:
+        return Gauge(name, means, labels, registry=self.registry)
+
+    def done(self, done: Done) -> None:
+        """Count what a checkpoint made true."""
+        self.strategy_runs.inc(done.executions)
+        self.skipped_no_update.inc(done.no_update)
+        self.skipped_bucket_dup.inc(done.bucket_dup)
+        self._ticks.inc(done.ticks)
+        self._irrelevant.inc(done.irrelevant)
+        self._updates.inc(done.updates)
+        self._late.inc(done.late)
+        self._fired.inc(done.fired_pairs)
+        self._executions.inc(done.executions)
+        self._corruptions.inc(done.corruptions)
+        self._duration.observe(done.duration_s)
+        self._size.observe(done.ticks)
+
+    def dead_letters(self, topic: str, reason: str, count: int) -> None:
+        """Count records that were refused."""
+        self._dead.labels(topic, reason).inc(count)
+
+    def recovered(self, topic: str, partition: int, seconds: float) -> None:
+        """Note how long a recovery took."""
+        self._recovery.labels(topic, partition).set(seconds)
+
+    def shard(self, status: ShardStatus) -> None:
+        """Note where a shard stands."""
+        shard = (status.topic, status.partition)
+        states = self._states.setdefault(shard, set())
+        states.add(status.state)
+        for state in states:
+            self._state.labels(*shard, state).set(state == status.state)
+        self._moving.labels(*shard).set(status.moving)
+        self._lag.labels(*shard).set(status.lag)
+
+    def held(self, held: Held) -> None:
+        """Note what a shard holds."""
+        shard = (held.topic, held.partition)
+        self._held[shard] = held
+        self._pairs.labels(*shard).set(held.pairs)
+        self._bytes.labels(*shard).set(held.bytes)
+        self._tickers.set(sum(each.tickers for each in self._held.values()))
+
+    def let_go(self, topic: str, partition: int) -> None:
+        """Drop the series of a shard: another worker shows them now."""
+        for gauge in (self._lag, self._moving, self._recovery, self._pairs, self._bytes):
+            _remove(gauge, topic, partition)
+        for state in self._states.pop((topic, partition), ()):
+            _remove(self._state, topic, partition, state)
+        self._held.pop((topic, partition), None)
+        self._tickers.set(sum(each.tickers for each in self._held.values()))
+
+    def universes(self, sizes: Collection[int]) -> None:
+        """Count the active strategies by the size of their universe."""
+        listed = [size for size in sizes if size]
+        classes = Tally(SIZE_CLASSES[bisect_left(SIZE_BOUNDS, size)] for size in listed)
+        for size in SIZE_CLASSES:
+            self._sizes.labels(size).set(classes[size])
+        self._sizes.labels(EVERY_TICKER).set(len(sizes) - len(listed))
+        self._size_average.set(sum(listed) / len(listed) if listed else 0)
+
+    def cleanup_operations(self, count: int) -> None:
+        """Count clean-ups."""
+        self._cleanups.inc(count)
+
+    def lua_intersections(self, count: int) -> None:
+        """Count intersections made inside Redis."""
+        self._intersections.inc(count)
+
+    def universe_discoveries(self, count: int) -> None:
+        """Count discovered universes."""
+        self._discoveries.inc(count)
+
+    def exposed(self, accept: str = "") -> tuple[bytes, str]:
+        """Everything in the format that is asked for (the text format unless said), and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+
+def _remove(gauge: Gauge, *labels: object) -> None:
+    """Drop one series, where it is there."""
+    with suppress(KeyError):
+        gauge.remove(*labels)

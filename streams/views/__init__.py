@@ -1,0 +1,1 @@
+"""What others read: health, and later the Redis mirror, SQL and the web page."""

@@ -1,0 +1,107 @@
+"""The worker's own small web server: whether it lives, whether it is ready, and its metrics.
+
+    /healthz  200 as long as the event loop answers.
+    /readyz   200 once the worker has recovered and while every shard that it owns moves; else 503, and why.
+    /metrics  Prometheus.
+
+It stands beside Faust's server and needs nothing of it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from aiohttp import web
+
+from streams.errors import InputError, os_trouble
+from streams.instruments import ShardStatus
+
+SHUTDOWN_TIMEOUT_S: Final = 1.0
+"""For answers under way when it stops; a worker must be gone within ten seconds."""
+
+NOT_READY: Final = 503
+
+
+class WorkerStatus(Protocol):
+    """What a worker says of itself."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has joined, and recovered what it owns."""
+
+    @property
+    def shards(self) -> Sequence[ShardStatus]:
+        """Every shard that it owns, in order."""
+
+
+Expose = Callable[[str], tuple[bytes, str]]
+"""Gives the metrics for an Accept header, and their content type; see `Metrics.exposed`."""
+
+
+class Readiness(NamedTuple):
+    """Whether traffic may come, and what there is to say about it."""
+
+    ready: bool
+    report: dict[str, Any]
+
+
+def readiness(status: WorkerStatus) -> Readiness:
+    """Look at the worker once."""
+    shards = status.shards
+    reasons = [] if status.ready else ["the worker has not recovered yet"]
+    reasons += [
+        f"shard {shard.partition} of {shard.topic} is {shard.state}{shard.reason and f': {shard.reason}'}"
+        for shard in shards
+        if not shard.moving
+    ]
+    ready = not reasons
+    described = [{**shard._asdict(), "lag": shard.lag} for shard in shards]
+    return Readiness(ready, {"ready": ready, "reasons": reasons, "shards": described})
+
+
+def application(status: WorkerStatus, expose: Expose) -> web.Application:
+    """The three answers."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="alive\n", headers=_FRESH)
+
+    async def readyz(_: web.Request) -> web.Response:
+        found = readiness(status)
+        return web.json_response(found.report, status=200 if found.ready else NOT_READY, headers=_FRESH)
+
+    async def metrics(request: web.Request) -> web.Response:
+        body, content_type = expose(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={**_FRESH, "Content-Type": content_type})
+
+    answers: dict[str, Callable[[web.Request], Awaitable[web.Response]]]
+    answers = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+    made = web.Application()
+    made.add_routes([web.get(path, answer) for path, answer in answers.items()])
+    return made
+
+
+_FRESH: Final = {"Cache-Control": "no-store"}
+
+
+class HealthServer:
+    """The application on a port."""
+
+    def __init__(self, status: WorkerStatus, expose: Expose) -> None:
+        self._runner = web.AppRunner(
+            application(status, expose), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False
+        )
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port, which is a free one where 0 was asked for."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            problem = f"cannot listen at {host}:{port} ({os_trouble(error)})"
+            remedy = "set TICKGATE_WEB_PORT to another, or to 0 for any, or mend TICKGATE_WEB_HOST"
+            raise InputError("the web server", problem, remedy) from error
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Close every connection. May be called twice."""
+        await self._runner.cleanup()
