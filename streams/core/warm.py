@@ -7,8 +7,13 @@ import numpy as np
 from streams.core.conditions import ConditionTable
 from streams.core.decode import NO_PREFIX
 from streams.core.events import Mode, Status, Strategy
+from streams.core.executions import Executions
+from streams.core.latest import FIRST_KEYS, Latest, RowRun
 from streams.core.plan import decode_plan
+from streams.core.records import EncodedRecords, by_partition, records_of, section
+from streams.core.restore import Recovery
 from streams.core.shard import Shard, Ticks
+from streams.core.state_rows import StateRows
 
 FIELDS = ({"name": "ticker", "type": "string"}, {"name": "ts", "type": "long"})
 SCHEMA = {"type": "record", "name": "Tick", "fields": FIELDS}
@@ -37,3 +42,24 @@ def warm_up(conditions: ConditionTable) -> None:
     nothing = np.zeros(0, np.int32)
     shard.from_columns(["A"], np.zeros(1, np.int32), np.zeros(1, np.int64), nothing, np.zeros(1, np.int64))
     shard.step(Ticks(nothing, np.zeros(0, np.int64), np.zeros(0, np.uint8)))
+    warm_up_emission(Shard(conditions), ticks)
+
+
+def warm_up_emission(shard: Shard, ticks: Ticks) -> None:
+    """Take the fires of a tick through what leaves a shard, and its rows back into another."""
+    shard.change(Strategy("s", "1m", frozenset({"A"})))
+    executions, rows, fires = Executions(shard, "ticks", 0, 0), StateRows(shard), shard.step(ticks)
+    for _, records in by_partition(executions.encode(fires, np.zeros(1, np.int64)), 1):
+        section(records, 0, records.count)
+    rows.note(fires)
+    recovery = Recovery()
+    for latest, row in zip((recovery.last_update, recovery.last_bucket), rows.encode(1), strict=True):
+        latest.take(run_of(row))
+    recovery.finish(Shard(shard.conditions))
+    Latest("").take(run_of(records_of(((bytes([key]), b"") for key in range(2 * FIRST_KEYS)), 0)))
+
+
+def run_of(rows: EncodedRecords) -> RowRun:
+    """Rows as they come back."""
+    spans = (rows.key_start, rows.key_end, rows.value_start, rows.value_end)
+    return RowRun(rows.data, np.arange(rows.count), *spans)

@@ -55,7 +55,6 @@ MUTANTS: Final = (
         "if last < until:  #",
         "if last > until:  #",
     ),
-    Mutant("a pair without a bucket settles the ticker", "kernel.py", "last = FOREVER  #", "last = NEVER  #"),
     Mutant(
         "a tick behind one that is due does not wait for it",
         "kernel.py",
@@ -76,12 +75,6 @@ MUTANTS: Final = (
         "            ticks += 1\n            continue\n",
         "            ticks += 1\n            stream_ms = max(stream_ms, now_ms)\n            continue\n",
     ),
-    Mutant(
-        "a late tick sets the last update back",
-        "kernel.py",
-        "if now_ms > tickers.last_update[t]:",
-        "if now_ms != tickers.last_update[t]:",
-    ),
     Mutant("time after a close makes buckets", "kernel.py", "min(now_ms, end - 1) - start", "now_ms - start"),
     Mutant(
         "the first ms of a day belongs to the day before",
@@ -95,12 +88,6 @@ MUTANTS: Final = (
         "kernel.py",
         "bucket > strategies.last_trigger[s]",
         "bucket >= strategies.last_trigger[s]",
-    ),
-    Mutant(
-        "the last whole strategy alone says what is due",
-        "kernel.py",
-        "due = min(due, rules.now_until[rule])",
-        "due = rules.now_until[rule]",
     ),
     Mutant(
         "a change does not make whole strategies due",
@@ -135,12 +122,6 @@ MUTANTS: Final = (
         "if tracking.counter[0] < 0:",
     ),
     Mutant("the times beside the flags do not count", "kernel.py", "and differ == 0)", "and differ == differ)"),
-    Mutant(
-        "repair leaves the flags as they are",
-        "kernel.py",
-        "        tracking.flags[word] = 0\n",
-        "        tracking.flags[word] |= 0\n",
-    ),
     # A full buffer.
     Mutant("a tick is left out where a step goes on", "kernel.py", "taken = i\n", "taken = i + 1\n"),
     Mutant(

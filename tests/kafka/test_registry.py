@@ -198,16 +198,16 @@ def test_what_is_kept_has_a_bound_and_many_noes_do_not_push_out_what_was_found(
     for k in (101, 102, 103):
         refused(schemas, k)
     asked = len(server.asked)
-    schemas.schema(1)
     schemas.schema(2)
+    schemas.schema(1)
     refused(schemas, 103)
     assert len(server.asked) == asked
-    schemas.schema(3)  # for which 1, not asked for longest, has to go
-    schemas.schema(2)
-    assert len(server.asked) == asked + 1
+    schemas.schema(3)  # for which 2, not asked for longest, has to go
     schemas.schema(1)
+    assert len(server.asked) == asked + 1
+    schemas.schema(2)
     refused(schemas, 101)
-    assert server.asked[asked + 1 :] == ["GET /schemas/ids/1", "GET /schemas/ids/101"]
+    assert server.asked[asked + 1 :] == ["GET /schemas/ids/2", "GET /schemas/ids/101"]
 
 
 def test_the_client_keeps_nothing_beside_us(server: FakeRegistry, asking: Callable[..., RegistrySchemas]) -> None:
@@ -323,6 +323,7 @@ GZIPPED_BOMB = gzip.compress(b" " * 10_000_000 + json.dumps({"schema": TICK}).en
 
 DOWN: dict[str, Callable[[Handler], None]] = {
     "error 500": says(500, b'{"error_code": 50001, "message": "store"}'),
+    "an error with much to say": says(500, json.dumps({"error_code": 1, "message": "x" * 9000}).encode()),
     "error 503 in HTML": says(503, b"<html>no</html>", "text/html"),
     "too many requests": says(429, b'{"error_code": 429, "message": "slow down"}'),
     "credentials missing": says(401, b'{"error_code": 401, "message": "who are you"}'),
@@ -334,6 +335,7 @@ DOWN: dict[str, Callable[[Handler], None]] = {
     "an endless not found": lambda handler: endless(handler, 404),
     "a redirect": redirect,
     "a login page": says(200, b"<html>log in</html>", "text/html"),
+    "an answer that says it is no JSON": says(200, json.dumps({"schema": TICK}).encode(), "text/html"),
     "not JSON": says(200, b"schema"),
     "not UTF-8": says(200, b'{"schema": "\xff\xfe"}'),
     "nothing": says(200, b""),
@@ -394,6 +396,21 @@ def test_a_registry_that_knows_no_guids_does_not_hold_up_a_record_that_names_one
     server.behaviour = old
     assert type(refused(asking(), GUID)) is UnknownSchemaError
     assert server.asked == [f"GET /schemas/guids/{GUID}", "GET /schemas/types"]
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 407, 408, 425, 429, 500, 503])
+def test_an_answer_that_is_not_about_the_schema_does_not_make_it_unknown(
+    server: FakeRegistry, asking: Callable[..., RegistrySchemas], status: int
+) -> None:
+    def busy(handler: Handler) -> None:
+        if "types" in handler.path:
+            handler.say(200, b'["AVRO"]')
+        else:
+            handler.say(status, b'{"error_code": 40403, "message": "not now"}')
+
+    server.behaviour = busy
+    assert type(refused(asking())) is RegistryDownError
+    assert server.asked == ["GET /schemas/ids/1"]
 
 
 def drip_headers(handler: Handler) -> None:

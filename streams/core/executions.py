@@ -1,0 +1,139 @@
+"""From what fired to executions on the wire: one for each strategy and bucket of a checkpoint, as its schema has it.
+
+executions = Executions(shard, "ticks", partition, schema_id)
+records = executions.encode(fires, offsets)       # the fires of a step, and the offset of each of its ticks
+records = executions.encode(*joined(several))     # of several steps
+
+The order, the ids and the bytes are functions of the input and of where it is cut into checkpoints, never of the
+order that the kernel leaves fires in: executions stand by the first record that caused them, then by strategy id;
+tickers by the record that fired them. `ts` is the earliest event time among the fires, as the schema says.
+
+A strategy is encoded as it stands, so fires are encoded before the next change is taken.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+
+from streams.core import execution_kernel as kernel
+from streams.core.avro import NO_COUNTS, long, long_map, string
+from streams.core.columns import Int32s, Int64s, grown
+from streams.core.events import Strategy
+from streams.core.execution_kernel import Groups, Heads, Places, Wire
+from streams.core.index import Entry
+from streams.core.limits import MAX_TICKER_BYTES
+from streams.core.order import order_of
+from streams.core.records import NO_RECORDS, EncodedRecords, append_all, by_partition, partitions_of, section
+from streams.core.shard import NO_FIRES, Fires, Shard
+
+MAX_EXECUTION_BYTES: Final = 800_000
+"""One encoded execution. What fires beyond goes into another one of the same strategy and bucket.
+
+A broker takes a batch of one MiB unless told otherwise, and a batch holds a record whole."""
+
+MOST_BYTES_BESIDE_TICKERS: Final = 2048
+"""An execution without its tickers and metadata: an id of 256 bytes twice, a topic of 249 twice, and numbers."""
+
+MOST_BYTES_OF_NUMBERS: Final = 128
+"""The numbers of an execution, those of its id included."""
+
+MOST_BYTES_BEHIND_ID: Final = 32
+"""A strategy's version, mode and timeframe."""
+
+
+class Executions:
+    """Encodes what a shard fires."""
+
+    def __init__(
+        self, shard: Shard, topic: str, partition: int, schema_id: int, max_bytes: int = MAX_EXECUTION_BYTES
+    ) -> None:
+        self._shard = shard
+        self._max_bytes = max_bytes
+        self._prefix = b"\0" + schema_id.to_bytes(4)
+        self._place = f"{topic}-{partition}@".encode()
+        self._cause = string(topic) + long(partition)
+        self._entries: list[Entry] = []
+        self._encoded: list[Strategy | None] = []
+        """By number, the version whose head is in `_heads`."""
+        self._heads = Heads(np.zeros(0, np.uint8), *np.zeros((4, 0), np.int64))
+        self._used = 0
+
+    def encode(self, fires: Fires, offsets: Int64s, metadata: Mapping[str, int] = NO_COUNTS) -> EncodedRecords:
+        """Executions for fires, in any order; `offsets` has one entry a tick, rising. The key is the strategy's id."""
+        if not len(fires.tick):
+            return NO_RECORDS
+        wire = self._wire(metadata)
+        groups, members = self._grouped(fires, len(offsets), self._room(wire))
+        self._encode_heads(groups)
+        beside = sum(part.nbytes for part in wire) + MOST_BYTES_OF_NUMBERS
+        heads = self._heads.end[groups.strategy] - self._heads.start[groups.strategy]
+        count = len(groups.strategy)
+        size = count * beside + 2 * int(heads.sum()) + int(groups.ticker_bytes.sum())
+        out, places = np.empty(size, np.uint8), Places(*np.empty((4, count), np.int64))
+        names = self._shard.index.tickers.names
+        used = kernel.put_executions(groups, members, names, self._heads, wire, offsets, out, places)
+        return EncodedRecords(out[:used], *places, groups.ts_ms)
+
+    def _room(self, wire: Wire) -> int:
+        """What the tickers of one execution may take."""
+        room = self._max_bytes - MOST_BYTES_BESIDE_TICKERS - wire.tail.nbytes
+        if room < MAX_TICKER_BYTES + 1:
+            raise ValueError(f"an execution of {self._max_bytes} bytes may have no room for a ticker; allow more")
+        return room
+
+    def _wire(self, metadata: Mapping[str, int]) -> Wire:
+        """What is the same in all executions."""
+        tail = long_map(metadata) + string("")
+        parts = (self._prefix, self._place, self._cause, string("tickers"), string("universe"), tail)
+        return Wire(*(np.frombuffer(bytearray(part), np.uint8) for part in parts))
+
+    def _grouped(self, fires: Fires, ticks: int, room: int) -> tuple[Groups, Int32s]:
+        """The executions, and their tickers one execution behind the other."""
+        count, names = len(fires.tick), self._shard.index.tickers.names
+        order = order_of(fires.tick, fires.strategy, self._shard.rank(), ticks)
+        group_of, members = np.empty((2, count), np.int32)
+        groups = Groups(*np.empty((4, count), np.int32), *np.empty((4, count), np.int64))
+        slots = np.full(1 << (2 * count).bit_length(), -1, np.int32)
+        found = kernel.group(fires, order, names, room, slots, group_of, groups)
+        kernel.gather_members(fires.ticker, order, group_of, found, groups, members)
+        return Groups._make(column[:found] for column in groups), members
+
+    def _encode_heads(self, groups: Groups) -> None:
+        """Encode the strategies among them that have changed since they were encoded."""
+        index, known, entries = self._shard.index, self._encoded, self._entries
+        entries.extend(index.entries[strategy_id] for strategy_id in index.ids[len(entries) :])
+        known.extend([None] * (len(entries) - len(known)))
+        for number in groups.strategy.tolist():
+            strategy = entries[number].strategy
+            if known[number] is not strategy:
+                self._encode_head(number, strategy)
+                known[number] = strategy
+
+    def _encode_head(self, number: int, strategy: Strategy) -> None:
+        """Put a strategy's head where the one before was; each keeps its place, which the longest would fit."""
+        name, mode = string(strategy.strategy_id), strategy.mode_under(self._shard.index.default_mode)
+        head = name + long(strategy.version) + string(mode) + string(strategy.timeframe)
+        start, end, id_start, id_end = columns = [grown(column, number + 1, 0) for column in self._heads[1:]]
+        if not end[number]:
+            start[number], self._used = self._used, self._used + len(name) + MOST_BYTES_BEHIND_ID
+        at = int(start[number])
+        assert len(head) <= len(name) + MOST_BYTES_BEHIND_ID, "what fires has a timeframe, and those are short"
+        end[number], id_end[number] = at + len(head), at + len(name)
+        id_start[number] = at + len(name) - len(strategy.strategy_id.encode())
+        self._heads = Heads(grown(self._heads.arena, self._used, 0), *columns)
+        self._heads.arena[at : at + len(head)] = np.frombuffer(head, np.uint8)
+
+
+def joined(steps: Iterable[tuple[Fires, Int64s]]) -> tuple[Fires, Int64s]:
+    """The fires of several steps, and the offsets of their ticks, as if it had been one step."""
+    parts, ticks = [NO_FIRES], 0
+    offsets = [np.zeros(0, np.int64)]
+    for fires, of_step in steps:
+        parts.append(fires._replace(tick=fires.tick + np.int32(ticks)))
+        offsets.append(of_step)
+        ticks += len(of_step)
+    return Fires._make(map(np.concatenate, zip(*parts, strict=True))), np.concatenate(offsets)
+
+
+__all__ = ["EncodedRecords", "Executions", "append_all", "by_partition", "joined", "partitions_of", "section"]

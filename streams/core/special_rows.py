@@ -1,0 +1,110 @@
+"""The rows of a changelog that are of no ticker: of each strategy, and of the shard's position. Written, and read back.
+
+`state_rows` tells what they hold, and why.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from streams.core.avro import BadBytesError, long_map, read_long_map, read_unsigned, unsigned
+from streams.core.limits import MAX_STRATEGIES, MAX_STRATEGY_ID_BYTES, MAX_TS_MS, MIN_TS_MS, NEVER
+from streams.core.state_kernel import VERSION
+
+STRATEGY_KEY: Final = b"\0s"
+TICKER_KEY: Final = b"\0t"
+POSITION_KEY: Final = b"\0position"
+
+NEXT_OFFSET: Final = "next_offset"
+STREAM_MS: Final = "stream_ms"
+LOG_NUMBERS: Final = "log_numbers"
+COUNT: Final = "count."
+"""Before the name of each total."""
+
+VERSION_BYTE: Final = bytes([VERSION])
+TRAILING: Final = "bytes are left behind its end"
+
+
+class StrategyRow(NamedTuple):
+    """What a strategy fired as a whole, and its number in the rows of tickers."""
+
+    strategy_id: str
+    log_number: int
+    last_run_ms: int
+    floor_ms: int
+
+
+class Position(NamedTuple):
+    """Where the shard stands in its input, and what else only the shard has."""
+
+    next_offset: int
+    stream_ms: int
+    log_numbers: int
+    counts: Mapping[str, int]
+
+
+def put_strategy(row: StrategyRow) -> tuple[bytes, bytes]:
+    """The key and the value of a strategy's row."""
+    value = VERSION_BYTE + unsigned(row.log_number) + _optional(row.last_run_ms) + _optional(row.floor_ms)
+    return STRATEGY_KEY + row.strategy_id.encode(), value
+
+
+def read_strategy(key: bytes, value: bytes) -> StrategyRow:
+    """Read a strategy's row."""
+    if not key.startswith(STRATEGY_KEY) or not 0 < len(key) - len(STRATEGY_KEY) <= MAX_STRATEGY_ID_BYTES:
+        raise BadBytesError("its key is that of neither a ticker nor a strategy")
+    try:
+        strategy_id = key.removeprefix(STRATEGY_KEY).decode()
+    except UnicodeDecodeError:
+        raise BadBytesError("its key is not UTF-8") from None
+    log_number, at = read_unsigned(value, _behind_version(value))
+    last_run_ms, at = _read_optional(value, at)
+    floor_ms, at = _read_optional(value, at)
+    if at != len(value):
+        raise BadBytesError(TRAILING)
+    if log_number >= MAX_STRATEGIES:
+        raise BadBytesError(f"its log number is {log_number}, must be below {MAX_STRATEGIES}")
+    return StrategyRow(strategy_id, log_number, last_run_ms, floor_ms)
+
+
+def put_position(position: Position) -> tuple[bytes, bytes]:
+    """The key and the value of the row of the position."""
+    fields = {NEXT_OFFSET: position.next_offset, STREAM_MS: position.stream_ms, LOG_NUMBERS: position.log_numbers}
+    fields |= {COUNT + name: total for name, total in position.counts.items()}
+    return POSITION_KEY, VERSION_BYTE + long_map(fields)
+
+
+def read_position(value: bytes) -> Position:
+    """Read the row of the position; what is new in it is passed over."""
+    fields, end = read_long_map(value, _behind_version(value))
+    if end != len(value):
+        raise BadBytesError(TRAILING)
+    missing = {NEXT_OFFSET, STREAM_MS, LOG_NUMBERS} - fields.keys()
+    if missing:
+        raise BadBytesError(f"{min(missing)} is missing in it")
+    counts = {name.removeprefix(COUNT): total for name, total in fields.items() if name.startswith(COUNT)}
+    position = Position(fields[NEXT_OFFSET], fields[STREAM_MS], fields[LOG_NUMBERS], counts)
+    if position.next_offset < 0 or not 0 <= position.log_numbers <= MAX_STRATEGIES:
+        raise BadBytesError(f"{NEXT_OFFSET} or {LOG_NUMBERS} in it is out of bounds")
+    if position.stream_ms != NEVER and not MIN_TS_MS <= position.stream_ms < MAX_TS_MS:
+        raise BadBytesError(f"{STREAM_MS} in it is out of bounds")
+    return position
+
+
+def _behind_version(value: bytes) -> int:
+    if not value.startswith(VERSION_BYTE):
+        raise BadBytesError("its version is not known here; run a release that writes it")
+    return len(VERSION_BYTE)
+
+
+def _optional(bucket_ms: int) -> bytes:
+    return b"\0" if bucket_ms == NEVER else unsigned((bucket_ms << 1 ^ bucket_ms >> 63) + 1)
+
+
+def _read_optional(data: bytes, at: int) -> tuple[int, int]:
+    bits, at = read_unsigned(data, at)
+    if not bits:
+        return NEVER, at
+    bucket_ms = (bits - 1) >> 1 ^ -((bits - 1) & 1)
+    if not NEVER < bucket_ms < MAX_TS_MS:
+        raise BadBytesError("a bucket in it is out of bounds")
+    return bucket_ms, at
