@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from streams import __version__
-from streams.commands import settings, strategies, topics
+from streams.commands import demo, feed, settings, strategies, topics, worker
 from streams.commands.plainly import told_plainly
 
 
@@ -71,7 +71,7 @@ def shown_progress(wanted: bool | None) -> Iterator[Callable[[int, int | None], 
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-for command in (settings.settings, strategies.strategies, topics.topics):
+for command in (demo.demo, feed.feed, settings.settings, strategies.strategies, topics.topics, worker.worker):
     main.add_command(command)
 
 if __name__ == "__main__":

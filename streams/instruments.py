@@ -70,6 +70,9 @@ class Instruments(Protocol):
     def dead_letters(self, topic: str, reason: str, count: int) -> None:
         """Records of an input were refused."""
 
+    def lost(self, topic: str, partition: int, count: int) -> None:
+        """The broker has deleted records of an input before they were read."""
+
     def recovered(self, topic: str, partition: int, seconds: float) -> None:
         """A shard's state was read from its changelogs."""
 
@@ -102,6 +105,9 @@ class Unheard:
         """Nothing."""
 
     def dead_letters(self, topic: str, reason: str, count: int) -> None:
+        """Nothing."""
+
+    def lost(self, topic: str, partition: int, count: int) -> None:
         """Nothing."""
 
     def recovered(self, topic: str, partition: int, seconds: float) -> None:

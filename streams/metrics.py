@@ -71,6 +71,9 @@ class Metrics:
         self._dead = self._counter(
             "tickgate_dead_letters", "Records refused, by input topic and reason.", "topic", "reason"
         )
+        self._lost = self._counter(
+            "tickgate_lost_records", "Records that the broker deleted before they were read.", *SHARD
+        )
         self._duration = Histogram(
             "tickgate_checkpoint_duration_seconds",
             "Time from the first send of a checkpoint until it is true.",
@@ -114,6 +117,10 @@ class Metrics:
     def dead_letters(self, topic: str, reason: str, count: int) -> None:
         """Count records that were refused."""
         self._dead.labels(topic, reason).inc(count)
+
+    def lost(self, topic: str, partition: int, count: int) -> None:
+        """Count records that were gone before they were read."""
+        self._lost.labels(topic, partition).inc(count)
 
     def recovered(self, topic: str, partition: int, seconds: float) -> None:
         """Note how long a recovery took."""

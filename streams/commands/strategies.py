@@ -71,7 +71,8 @@ def export(*, out: Path | None) -> None:
 
 def _schemas(current: Settings, *, may_register: bool) -> "Schemas":
     """Where this environment has its schemas from."""
-    from streams.kafka.registry import RegistryError, open_schemas
+    from streams.kafka.registry import RegistryError
+    from streams.kafka.schema_source import open_schemas
 
     url = current.schema_registry_url
     try:

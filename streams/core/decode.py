@@ -62,6 +62,7 @@ class Faults(NamedTuple):
     TOO_LONG: int = 14
     TICKER_NOT_UTF8: int = 15
     TOO_MANY_TICKERS: int = 16
+    WRONG_PARTITION: int = 17
 
 
 FAULT: Final = Faults()

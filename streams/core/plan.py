@@ -1,6 +1,6 @@
 """Compiles a writer's Avro schema into a decode plan: a short program of numbers that `decode` runs.
 
-The plan reads the ticker, the time and the condition codes wherever the writer put them and steps over
+A tick's plan reads the ticker, the time and the condition codes wherever the writer put them and steps over
 the rest, so a newer writer costs nothing. What can't be a tick is refused here, once a schema, with the
 place and the remedy; so are recursive schemas and such as nest or branch without end.
 """
@@ -142,9 +142,8 @@ class _Compiler:
         self.skip(item, space, f"{place}[]", depth + 1)
         self.loops_open -= 1
         if len(self.steps) == out + STEP_SIZE:
-            raise SchemaRefusedError(
-                place, "the items take no bytes, so a few could stand for any number", "leave it out"
-            )
+            problem = "the items take no bytes, so a few could stand for any number"
+            raise SchemaRefusedError(place, problem, "leave it out")
         self.emit(JUMP, start)
         self.land(out)
 
@@ -289,5 +288,13 @@ def decode_plan(schema: Schema) -> Int32s:
     for name in ("ticker", "ts"):
         if name not in dict(fields):
             raise SchemaRefusedError("top", f"no field {name!r}", "a tick has ticker, ts, price, size, conditions")
+    compiler.emit(END)
+    return np.array(compiler.steps, np.int32)
+
+
+def walk_plan(schema: Schema) -> Int32s:
+    """The plan that steps over a whole value, whatever its type. Refuses what a tick's schema may not do either."""
+    compiler = _Compiler()
+    compiler.skip(schema, "", "top", 0)
     compiler.emit(END)
     return np.array(compiler.steps, np.int32)

@@ -211,8 +211,12 @@ class Shard:
         out.ticker[out.fault != FAULT.NONE] = kernel.NO_TICK
 
     def _number(self, name: bytes) -> tuple[int, int]:
+        owns = self.index.owns
         try:
-            return self.index.tickers.number(name.decode()), FAULT.NONE
+            ticker = name.decode()
+            if owns is not None and not owns(ticker):
+                return UNKNOWN, FAULT.WRONG_PARTITION  # its pairs are in another shard: here it would fire nothing
+            return self.index.tickers.number(ticker), FAULT.NONE
         except UnicodeDecodeError:
             return UNKNOWN, FAULT.TICKER_NOT_UTF8
         except TooManyTickersError:

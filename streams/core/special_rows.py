@@ -19,8 +19,12 @@ STREAM_MS: Final = "stream_ms"
 LOG_NUMBERS: Final = "log_numbers"
 COUNT: Final = "count."
 """Before the name of each total."""
+CHANGES: Final = "changes."
+"""Before the number of each partition of `strategy-changes`."""
 
 VERSION_BYTE: Final = bytes([VERSION])
+NO_CHANGES: Final[Mapping[int, int]] = {}
+
 TRAILING: Final = "bytes are left behind its end"
 
 
@@ -40,6 +44,8 @@ class Position(NamedTuple):
     stream_ms: int
     log_numbers: int
     counts: Mapping[str, int]
+    changes: Mapping[int, int] = NO_CHANGES
+    """Of each partition of `strategy-changes`, the offset up to which the strategies stood when this was decided."""
 
 
 def put_strategy(row: StrategyRow) -> tuple[bytes, bytes]:
@@ -70,6 +76,7 @@ def put_position(position: Position) -> tuple[bytes, bytes]:
     """The key and the value of the row of the position."""
     fields = {NEXT_OFFSET: position.next_offset, STREAM_MS: position.stream_ms, LOG_NUMBERS: position.log_numbers}
     fields |= {COUNT + name: total for name, total in position.counts.items()}
+    fields |= {f"{CHANGES}{partition}": offset for partition, offset in sorted(position.changes.items())}
     return POSITION_KEY, VERSION_BYTE + long_map(fields)
 
 
@@ -82,12 +89,18 @@ def read_position(value: bytes) -> Position:
     if missing:
         raise BadBytesError(f"{min(missing)} is missing in it")
     counts = {name.removeprefix(COUNT): total for name, total in fields.items() if name.startswith(COUNT)}
-    position = Position(fields[NEXT_OFFSET], fields[STREAM_MS], fields[LOG_NUMBERS], counts)
+    changes = {int(rest): offset for name, offset in fields.items() if (rest := _partition_in(name))}
+    position = Position(fields[NEXT_OFFSET], fields[STREAM_MS], fields[LOG_NUMBERS], counts, changes)
     if position.next_offset < 0 or not 0 <= position.log_numbers <= MAX_STRATEGIES:
         raise BadBytesError(f"{NEXT_OFFSET} or {LOG_NUMBERS} in it is out of bounds")
     if position.stream_ms != NEVER and not MIN_TS_MS <= position.stream_ms < MAX_TS_MS:
         raise BadBytesError(f"{STREAM_MS} in it is out of bounds")
     return position
+
+
+def _partition_in(name: str) -> str:
+    rest = name.removeprefix(CHANGES)
+    return rest if rest != name and rest.isdecimal() else ""
 
 
 def _behind_version(value: bytes) -> int:

@@ -28,6 +28,9 @@ SEND_AVRO: Final = "write magic 0, the schema id in four bytes, then the record 
 CHECK_WRITER: Final = "check that the writer used the schema it named"
 
 NULL_VALUE: Final = Reason("null_value", "the record has no value", "send a value; only compacted topics take a null")
+NULL_KEY: Final = Reason(
+    "null_key", "the record has no key, so it may lie in any partition", "send the ticker as the key, in UTF-8"
+)
 NO_PREFIX: Final = Reason("truncated", "the value is shorter than the five bytes of the framing", SEND_AVRO)
 WRONG_MAGIC: Final = Reason("wrong_magic", "the first byte is not 0, so the value is not framed", SEND_AVRO)
 BAD_HEADER: Final = Reason(
@@ -60,6 +63,11 @@ FAULT_REASONS: Final[Mapping[int, Reason]] = {
         "too_large", f"the value has more than {MAX_VALUE_BYTES} bytes", "send one record in each value"
     ),
     FAULT.TICKER_NOT_UTF8: Reason("ticker_not_utf8", "the ticker is not UTF-8", "send it in UTF-8"),
+    FAULT.WRONG_PARTITION: Reason(
+        "wrong_partition",
+        "the ticker belongs in another partition, whose shard has its state",
+        "send the ticker as the key, and partition by murmur2, as Java's producer does",
+    ),
     FAULT.TOO_MANY_TICKERS: Reason(
         "too_many_tickers",
         f"the partition holds {MAX_TICKERS} tickers already",

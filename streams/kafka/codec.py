@@ -19,7 +19,7 @@ from fastavro.read import SchemaResolutionError
 from streams.core.columns import Int32s
 from streams.core.decode import FAULT, NO_PREFIX, PREFIX_BYTES, decode
 from streams.core.limits import MAX_CONDITION_CODE, MAX_VALUE_BYTES
-from streams.core.plan import END, Schema, SchemaRefusedError, _Compiler
+from streams.core.plan import Schema, SchemaRefusedError, walk_plan
 from streams.core.shard import decoded_columns
 from streams.core.tickers import Tickers
 from streams.errors import shortened
@@ -76,14 +76,6 @@ def read_header(text: bytes) -> SchemaRef:
     if len(text) == GUID_HEADER_BYTES and text[0] == GUID_MAGIC:
         return UUID(bytes=text[1:])
     raise BadValueError(bad_values.BAD_HEADER)
-
-
-def walk_plan(schema: Schema) -> Int32s:
-    """The plan that steps over a whole value, whatever its type. Refuses what a tick's schema may not do either."""
-    compiler = _Compiler()
-    compiler.skip(schema, "", "top", 0)
-    compiler.emit(END)
-    return np.array(compiler.steps, np.int32)
 
 
 def bare(schema: Any) -> Any:  # noqa: ANN401 - JSON
@@ -244,6 +236,10 @@ class Encoder:
         wanted = {own.name for own in own_schemas()} if names is None else set(names)
         self._ids = {name: schemas.id_of(name) for name in sorted(wanted)}
         self._schemas = {name: for_fastavro(newest(name).schema) for name in wanted}
+
+    def schema_id(self, name: str) -> int:
+        """The id that stands in front of records of that name."""
+        return self._ids[name]
 
     def encode(self, name: str, record: Mapping[str, Any]) -> bytes:
         """The value of a record; fields with defaults may be left out, and no others added."""

@@ -1,7 +1,8 @@
-"""Compressed record batches, unpacked one behind the other into one buffer, never past a bound.
+"""The content of record batches, compressed and unpacked, by the codec that a batch names in its header.
 
-How large the content is cannot be known before, or not be believed. So it is unpacked into room that is there, and
-into more where that fails; what does not fit into the bound is refused.
+Batches are unpacked one behind the other into one buffer, never past a bound. How large the content is cannot be
+known before, or not be believed. So it is unpacked into room that is there, and into more where that fails; what does
+not fit into the bound is refused.
 """
 
 import struct
@@ -19,10 +20,18 @@ SNAPPY: Final = 2
 LZ4: Final = 3
 ZSTD: Final = 4
 
+CODECS: Final = {"none": 0, "gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
+"""As the setting names them."""
+
 FRAMED_SNAPPY: Final = b"\x82SNAPPY\0"
 """How Java's producers begin: then two version numbers, and blocks with their lengths before them."""
 
 FRAMED_SNAPPY_HEADER_BYTES: Final = 16
+FRAMED_SNAPPY_VERSIONS: Final = struct.pack(">ii", 1, 1)
+FRAMED_SNAPPY_BLOCK_BYTES: Final = 32 << 10
+
+QUICKEST_LEVEL: Final = 1
+"""Batches wait for their compression; higher levels save a tenth of the bytes, and take up to 30 times as long."""
 
 SMALLEST_ROOM: Final = 64
 FIRST_GUESS: Final = 6
@@ -50,6 +59,39 @@ UNPACK: Final[dict[int, Callable[[memoryview, memoryview], int]]] = {
     LZ4: lambda packed, room: int(cramjam.lz4.decompress_into(packed, room)),
     ZSTD: lambda packed, room: int(cramjam.zstd.decompress_into(packed, room)),
 }
+
+
+def pack_snappy(data: memoryview) -> bytes:
+    """Compress in Java's frame: Java's readers take others only by luck."""
+    blocks = [FRAMED_SNAPPY, FRAMED_SNAPPY_VERSIONS]
+    for start in range(0, len(data), FRAMED_SNAPPY_BLOCK_BYTES):
+        block = bytes(cramjam.snappy.compress_raw(data[start : start + FRAMED_SNAPPY_BLOCK_BYTES]))
+        blocks += [struct.pack(">i", len(block)), block]
+    return b"".join(blocks)
+
+
+def pack_lz4(data: memoryview) -> bytes:
+    """Compress in blocks that do not lean on each other: Java's readers take no others."""
+    compressor = cramjam.lz4.Compressor(level=QUICKEST_LEVEL, content_checksum=False, block_linked=False)
+    compressor.compress(data.tobytes())
+    return bytes(compressor.finish())
+
+
+PACK: Final[dict[int, Callable[[memoryview], bytes]]] = {
+    GZIP: lambda data: bytes(cramjam.gzip.compress(data, level=QUICKEST_LEVEL)),
+    SNAPPY: pack_snappy,
+    LZ4: pack_lz4,
+    ZSTD: lambda data: bytes(cramjam.zstd.compress(data, level=QUICKEST_LEVEL)),
+}
+
+
+def packed(data: Bytes, codec: int) -> tuple[bytes | memoryview, int]:
+    """Compress; returns the codec too, since what would not become smaller is left as it is."""
+    if codec in PACK:
+        smaller = PACK[codec](data.data)
+        if len(smaller) < len(data):
+            return smaller, codec
+    return data.data, 0
 
 
 class Unpacked:

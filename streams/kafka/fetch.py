@@ -22,6 +22,13 @@ class RawRun(NamedTuple):
     columns: RecordColumns
 
 
+class Bounds(NamedTuple):
+    """What a partition holds."""
+
+    earliest: int
+    end: int
+
+
 class Fetch(Protocol):
     """Takes runs out of a consumer."""
 

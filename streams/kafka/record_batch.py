@@ -196,11 +196,3 @@ def _visible(batches: Batches, aborted: Sequence[tuple[int, int]]) -> npt.NDArra
     states = np.full(len(ordered), batch_kernel.WAITING, np.uint8)
     batch_kernel.mark_visible(batches, producers, first_offsets, states, visible)
     return visible
-
-
-def warm_up() -> None:
-    """Have everything compiled, so that nobody waits for it later."""
-    nothing = np.empty(0, np.int64)
-    Response(b"", 0)
-    batches, spans = Batches(*[nothing] * len(Batches._fields)), Spans(*[nothing] * len(Spans._fields))
-    batch_kernel.read_records(NOTHING.buffer, nothing, nothing, nothing, batches, 0, spans)

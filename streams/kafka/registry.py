@@ -8,7 +8,7 @@ the dead letters with it. A registry that does not answer (`RegistryDownError`) 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple, Protocol
@@ -125,16 +125,3 @@ class FileSchemas:
     def id_of(self, name: str) -> int:
         """The id that our record of this name is written with."""
         return newest(name, self._own).schema_id
-
-
-def open_schemas(url: str, now_s: Callable[[], float], *, prefix: str = "", may_register: bool = False) -> Schemas:
-    """Schemas from the registry at this address, or from the files where there is none.
-
-    `prefix` stands before the subjects, as it does before the topics. Whoever may register puts our schemas into the
-    registry where they are missing; else they must be there.
-    """
-    if not url:
-        return FileSchemas()
-    from streams.kafka.registry_client import RegistrySchemas  # noqa: PLC0415 - slow to import, and seldom needed
-
-    return RegistrySchemas({"url": url}, now_s, prefix=prefix, may_register=may_register)

@@ -20,6 +20,7 @@ from streams.core.plan import END, SchemaRefusedError, decode_plan
 from streams.core.shard import Shard, Ticks
 from streams.kafka.bad_values import (
     FAULT_REASONS,
+    NULL_KEY,
     NULL_VALUE,
     BadValueError,
     Reason,
@@ -98,6 +99,8 @@ class Decoding:
             for i in np.flatnonzero(self.fault).tolist()
         }
         bad.update(self.refused)
+        bad.update(dict.fromkeys(np.flatnonzero(self.run.key_start < 0).tolist(), NULL_KEY))
+        self.ticks.ticker[list(bad)] = NO_TICK
         return TickRun(self.ticks, [BadTick(i, bad[i]) for i in sorted(bad)])
 
 
@@ -127,7 +130,7 @@ class TickValues:
             ticks, fault = shard.from_values(
                 run.buffer, run.value_start, run.value_end, self._usual.plan, self._usual.schema_id
             )
-            if not fault.any():
+            if not fault.any() and (run.key_start >= 0).all():
                 return TickRun(ticks, [])
             decoding = Decoding(shard, run)
             decoding.ticks, decoding.fault = ticks, fault

@@ -75,8 +75,9 @@ class _Reader:
             if entry not in self.entries:
                 raise InputError(self.file, f"nothing is said of {entry}", f"add an entry for it; {_AS_DEFAULT}")
             config = {**self._config(EVERY), **self._config(entry)}
-            placed = entry in PLACED
-            found.append(Wanted(name, self._partitions(entry), config, self._replication(entry), placed))
+            partitions, replication = self._partitions(entry), self._replication(entry)
+            follows = names.ticks if entry in FOLLOWERS else ""
+            found.append(Wanted(name, partitions, config, replication, entry in PLACED, follows))
         return found
 
     def _entry_name(self, topic: str, names: TopicNames) -> str:

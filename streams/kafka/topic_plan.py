@@ -17,6 +17,8 @@ class Wanted(NamedTuple):
     """Copies of each record; None leaves it to the broker."""
     placed: bool = False
     """Whether something hangs on which partition a key is in: state, or what compaction keeps."""
+    follows: str = ""
+    """The topic that it must have as many partitions as, number by number."""
 
 
 class Standing(NamedTuple):
@@ -65,10 +67,22 @@ class Step(NamedTuple):
 
 def plan(wanted: Iterable[Wanted], standing: Mapping[str, Standing], *, grow: bool) -> list[Step]:
     """One step for each topic, in the order wanted."""
-    return [_step(each, standing.get(each.name), grow=grow) for each in wanted]
+    listed = list(wanted)
+    sizes = {each.name: _size(each, standing.get(each.name), grow=grow) for each in listed}
+    return [
+        _step(each._replace(partitions=sizes[each.follows or each.name]), standing.get(each.name), each, grow=grow)
+        for each in listed
+    ]
 
 
-def _step(wanted: Wanted, now: Standing | None, *, grow: bool) -> Step:
+def _size(wanted: Wanted, now: Standing | None, *, grow: bool) -> int:
+    """How many partitions a topic gets: one that is there keeps those it has, unless more of them do no harm."""
+    if now is None or (now.partitions < wanted.partitions and (grow or not wanted.placed)):
+        return wanted.partitions
+    return now.partitions
+
+
+def _step(wanted: Wanted, now: Standing | None, asked: Wanted, *, grow: bool) -> Step:
     if now is None:
         return Step(wanted, 0)
     refusal = _refusal(wanted, now.partitions, grow=grow)
@@ -80,6 +94,8 @@ def _step(wanted: Wanted, now: Standing | None, *, grow: bool) -> Step:
         if not _same(name, now.config.get(name), value)
     )
     notes = []
+    if not wanted.follows and wanted.partitions != asked.partitions:
+        notes.append(_kept(wanted, asked))
     if now.partitions < wanted.partitions and wanted.placed:
         notes.append("keys have moved to other partitions: what is known of those starts anew")
     if wanted.replication not in {None, now.replication}:
@@ -88,19 +104,24 @@ def _step(wanted: Wanted, now: Standing | None, *, grow: bool) -> Step:
     return Step(wanted, now.partitions, changes, note=". ".join(notes))
 
 
+def _kept(wanted: Wanted, asked: Wanted) -> str:
+    told = f"keeps the partitions it has, where the file says {asked.partitions}"
+    if wanted.partitions > asked.partitions:
+        return f"{told}: Kafka cannot take one away"
+    return (
+        f"{told}: a key's partition is its hash (murmur2) modulo their number, and with more of them most keys would"
+        " move away from the state that belongs to them; --grow adds them all the same, workers stopped"
+    )
+
+
 def _refusal(wanted: Wanted, partitions: int, *, grow: bool) -> str:
-    """Why the number of partitions cannot become what is wanted."""
+    """Why a topic that follows another cannot get as many partitions as that one."""
+    if not wanted.follows or partitions == wanted.partitions or (partitions < wanted.partitions and grow):
+        return ""
+    why = f"has {partitions} partitions and must have {wanted.partitions}, as {wanted.follows} has"
     if partitions > wanted.partitions:
-        remedy = f"write {partitions} into the file, or take another prefix and begin with new topics"
-        return f"has {partitions} partitions, {wanted.partitions} are wanted, and Kafka cannot take one away; {remedy}"
-    if partitions < wanted.partitions and wanted.placed and not grow:
-        why = (
-            "a key's partition is its hash (murmur2) modulo their number. With more of them, most keys would move away"
-            " from the state that belongs to them, and a ticker could fire twice in a bucket"
-        )
-        remedy = f"write {partitions} into the file, or take another prefix, or accept it with --grow, workers stopped"
-        return f"has {partitions} partitions, {wanted.partitions} are wanted; {why}; {remedy}"
-    return ""
+        return f"{why}, and Kafka cannot take one away; take another prefix or application id, and begin anew"
+    return f"{why}; accept with --grow, workers stopped, that most keys move away from their state"
 
 
 def _same(name: str, now: str | None, then: str) -> bool:

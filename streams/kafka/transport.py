@@ -9,18 +9,22 @@ Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalan
 """
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import faust.transport.consumer as base
 import faust.transport.drivers.aiokafka as driver
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
-from streams.kafka.fetch import RawRun
+from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.raw_fetch import RawFetch
 from streams.settings import Settings
+
+log = logging.getLogger(__name__)
 
 NAME: Final = "tickgate"
 """The URL scheme of the transport, as the entry point in `pyproject.toml` names it."""
@@ -28,8 +32,21 @@ NAME: Final = "tickgate"
 LONGEST_POLL_S: Final = 0.1
 """A rebalance waits for the poll under way."""
 
+COMMIT_S: Final = 2.0
+"""What the group's offsets may take; they are for tools only."""
+
+NOTHING_WANTED_S: Final = 0.005
+"""A look at whether somebody wants more, while nobody does."""
+
 TOUCHED: Final = {
-    driver.AIOKafkaConsumerThread: ("_create_worker_consumer", "_fetch_records", "seek_to_beginning", "seek_wait"),
+    driver.AIOKafkaConsumerThread: (
+        "_create_worker_consumer",
+        "_ensure_consumer",
+        "_fetch_records",
+        "call_thread",
+        "seek_to_beginning",
+        "seek_wait",
+    ),
     driver.Consumer: ("_new_consumer_thread", "_new_offset", "_add_gap", "perform_seek", "wait_empty", "position"),
     driver.Transport: ("Consumer",),
 }
@@ -65,8 +82,17 @@ class Shards(Protocol):
     def position(self, partition: int) -> int | None:
         """Where the partition's restored state stands; None where it has none."""
 
-    def seeked(self, positions: Mapping[int, int]) -> None:
-        """The partitions go on from here."""
+    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
+        """The partitions go on from here; and what each holds."""
+
+    def wants_more(self, partition: int) -> bool:
+        """Whether ticks should be fetched for a partition. Called from the fetching thread."""
+
+    def fetched(self) -> None:
+        """Ticks have come. Called from the fetching thread."""
+
+    def committed(self) -> dict[int, int]:
+        """How far each shard has come."""
 
     async def drain(self) -> None:
         """Checkpoint what has been taken, and let go."""
@@ -171,15 +197,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if consumer._closed:  # noqa: SLF001 - see TOUCHED
             raise ConsumerStoppedError
         # A list of its own: Faust empties the live set when recovery ends, and aiokafka takes an empty one for "all".
-        wanted = [TopicPartition(*tp) for tp in active_partitions or () if owner.may_fetch(tp.topic)]
+        wanted = [TopicPartition(*tp) for tp in active_partitions or () if owner.may_fetch(tp)]
         if not wanted:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(NOTHING_WANTED_S)
             return {}
         wait_ms = int(1000 * min(timeout or LONGEST_POLL_S, LONGEST_POLL_S))
         fetched = await self.raw.getmany(wanted, timeout_ms=wait_ms)
         if generation != self.app.consumer_generation_id:
             return {}  # Faust would take them for records of the new generation
         return owner.as_records(fetched)
+
+    async def commit_positions(self, positions: Mapping[TP, int]) -> None:
+        """Commit; what goes wrong is said, and no more: where the truth is, see `checkpoint.py`."""
+        offsets = {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in positions.items()}
+        try:
+            async with asyncio.timeout(COMMIT_S):
+                await self._ensure_consumer().commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            log.info("the offsets of the group could not be committed: %s", error)
 
 
 class Consumer(driver.Consumer):
@@ -199,9 +234,9 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    def may_fetch(self, topic: str) -> bool:
-        """Ticks only when the shards have said where they stand."""
-        return self.has_sought or topic != self.ticks_topic
+    def may_fetch(self, tp: TP) -> bool:
+        """Ticks only when the shards have said where they stand, and where one has room for more."""
+        return tp.topic != self.ticks_topic or (self.has_sought and self.shards.wants_more(tp.partition))
 
     def is_in_runs(self, topic: str) -> bool:
         """Whether the topic comes in runs."""
@@ -214,6 +249,8 @@ class Consumer(driver.Consumer):
             records = run_records(runs) if self.is_in_runs(tp.topic) else single_records(runs)
             if records:
                 found[tp] = records
+            if tp.topic == self.ticks_topic and any(len(run.columns) for run in runs):
+                self.shards.fetched()
         return found
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -252,14 +289,31 @@ class Consumer(driver.Consumer):
         if bare:  # Faust leaves a partition without a commit where it happens to stand
             await self._thread.seek_to_beginning(*bare)
         await self._thread.seek_wait({tp: offset for tp, offset in known.items() if offset is not None})
+        earliest, ends = await self.earliest_offsets(*mine), await self.highwaters(*mine)
+        found = {tp: offset for tp in mine if (offset := await self.position(tp)) is not None}
         if generation == self.app.consumer_generation_id:
-            found = {tp.partition: await self.position(tp) for tp in mine}
-            self.shards.seeked({partition: offset for partition, offset in found.items() if offset is not None})
+            self.shards.seeked({tp.partition: (at, Bounds(earliest[tp], ends[tp])) for tp, at in found.items()})
             self.has_sought = True
+
+    async def commit_positions(self, positions: Mapping[int, int]) -> None:
+        """Let the group's offsets follow the checkpoints, for tools that show lag.
+
+        Faust's own way ends the worker where the broker is away for a moment.
+        """
+        offsets = {TP(self.ticks_topic, partition): offset for partition, offset in positions.items()}
+        thread = cast("ConsumerThread", self._thread)
+        await thread.call_thread(thread.commit_positions, offsets)
+
+    async def bounds(self, partition: int) -> Bounds:
+        """What a partition of `ticks` holds now."""
+        tp = TP(self.ticks_topic, partition)
+        earliest, ends = await self.earliest_offsets(tp), await self.highwaters(tp)
+        return Bounds(earliest[tp], ends[tp])
 
     async def wait_empty(self) -> None:
         """Runs on revocation and on shutdown, before the group is left: the last checkpoint belongs here."""
         await self.shards.drain()
+        await self.commit_positions(self.shards.committed())
         await super().wait_empty()
 
 

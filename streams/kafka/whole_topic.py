@@ -55,6 +55,16 @@ def read_whole(bootstrap: str, topic: str, answer_timeout_s: float = ANSWER_TIME
         raise trouble(error, f"topic {topic} at {bootstrap}", "read it", heard.last) from error
 
 
+def committed_ends(bootstrap: str, topic: str) -> dict[int, int]:
+    """Behind the last committed record of each partition that has any; raises `InputError`."""
+    heard = Heard()
+    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": heard}
+    try:
+        return _ends(AdminClient(options), topic, ANSWER_TIMEOUT_S) or {}
+    except KafkaException as error:
+        raise trouble(error, f"topic {topic} at {bootstrap}", "read it", heard.last) from error
+
+
 def _ends(admin: AdminClient, topic: str, answer_timeout_s: float) -> dict[int, int] | None:
     """Behind the last committed record of each partition that has any; None where there is no such topic."""
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Prints, as JSON, which compiled functions of the core count references: by name, of every signature.
+"""Prints, as JSON, which compiled functions count references: by name, of every signature.
 
 It must run on an empty kernel cache: what comes out of the cache can't be looked into.
 """
@@ -13,8 +13,9 @@ import numba
 import numpy as np
 
 import streams.core
+import streams.kafka
 from streams.core.columns import Int64s
-from streams.core.warm import warm_up
+from streams.kafka.warm import warm_up
 from tests.core.histories import CONDITIONS
 
 CONTROL = "a plain function"
@@ -27,12 +28,13 @@ def plain(pair: tuple[Int64s, Int64s]) -> None:
 
 
 def compiled_functions() -> Iterator[tuple[str, Any]]:
-    """Every compiled function of the core, by file and name."""
-    for found in pkgutil.iter_modules(streams.core.__path__):
-        module = import_module(f"streams.core.{found.name}")
-        for name, each in vars(module).items():
-            if hasattr(each, "inspect_llvm") and each.__module__ == module.__name__:
-                yield f"{found.name}.{name}", each
+    """Every compiled function of the core and of the Kafka path, by file and name."""
+    for package in (streams.core, streams.kafka):
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            module = import_module(found.name)
+            for name, each in vars(module).items():
+                if hasattr(each, "inspect_llvm") and each.__module__ == module.__name__:
+                    yield f"{found.name.rpartition('.')[2]}.{name}", each
 
 
 def counts_references(function: Any) -> bool | None:

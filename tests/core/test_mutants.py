@@ -57,12 +57,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def mistake(mutant: Mutant, copy: Path) -> Iterator[None]:
     """Write the mistake over the copy for a while, and lay out what is compiled of the other files."""
-    core = copy / "streams" / "core"
-    path, compiled = core / mutant.file, kernel_cache.folder(environment(copy), core)
+    package = copy / "streams"
+    path, compiled = package / "core" / mutant.file, kernel_cache.folder(environment(copy), package)
     original, text = path.stat(), path.read_text()
     path.write_text(mutated(mutant, text))
     try:
-        shutil.copytree(compiled, kernel_cache.folder(environment(copy), core))
+        shutil.copytree(compiled, kernel_cache.folder(environment(copy), package))
         yield
     finally:
         path.write_text(text)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from streams.kernel_cache import folder, source_files
 from tests.house.compiled import compiled_functions, problems
+from tests.house.names import origins
 from tests.house.tree import ROOT, Module, module, modules
 
 CALLEE = module(
@@ -80,3 +82,28 @@ def test_a_constant_that_changes_in_another_file_is_seen_by_compiled_code(tmp_pa
     assert answer(tmp_path) == "2"
     (core / "bounds.py").write_text("STEP = 100\n")
     assert answer(tmp_path) == "101"
+
+
+def test_all_compiled_code_and_what_it_leans_on_counts_for_the_name_of_its_cache() -> None:
+    counted = {path.relative_to(ROOT).as_posix() for path in source_files(ROOT / "streams")}
+    made = [each for each in modules("streams") if list(compiled_functions(each))]
+    assert {"streams/core/kernel.py", "streams/kafka/batch_kernel.py"} <= {each.path for each in made}
+    assert [each.path for each in made if each.path not in counted] == []
+    used = {origin for each in made for origin in origins(each.tree).values() if origin.startswith("streams.")}
+    files = {each.name: each.path for each in modules("streams")}
+    leant_on = {path for name, path in files.items() if any(origin.startswith(f"{name}.") for origin in used)}
+    assert sorted(leant_on - counted) == ["streams/__init__.py"]
+
+
+def test_a_change_in_any_of_these_files_gives_another_cache(tmp_path: Path) -> None:
+    names = ("core/limits.py", "kafka/batch_kernel.py", "kafka/codec.py")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("A = 1\n")
+    before = folder({}, tmp_path)
+    changed = []
+    for name in names:
+        (tmp_path / name).write_text("A = 2\n")
+        changed.append(folder({}, tmp_path) != before)
+        (tmp_path / name).write_text("A = 1\n")
+    assert changed == [True, True, False]

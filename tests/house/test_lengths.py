@@ -9,8 +9,6 @@ EXCEPTIONS = {
     "streams/core/decode.py": ONE_CACHE,
     "streams/core/kernel.py": ONE_CACHE,
     "streams/kafka/batch_kernel.py": ONE_CACHE,
-    "tests/kafka/test_codec.py": "every way that a value can lie, in one table",
-    "tests/kafka/test_registry.py": "one contract suite, with both of its adapters beside it",
 }
 """A path, or `path::function` with the names of classes before it, and why it is better left in one piece."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import faust
 
 from streams.kafka.faust_app import TickgateApp
+from streams.kafka.fetch import Bounds
 from streams.kafka.warm import warm_up
 from streams.settings import Settings
 
@@ -22,8 +23,17 @@ class PrintingShards:
     def position(self, partition: int) -> int | None:
         return 7 if partition == 0 else None
 
-    def seeked(self, positions: Mapping[int, int]) -> None:
-        say(seeked=dict(positions))
+    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
+        say(seeked={partition: offset for partition, (offset, _) in positions.items()})
+
+    def wants_more(self, partition: int) -> bool:
+        return True
+
+    def fetched(self) -> None:
+        pass
+
+    def committed(self) -> dict[int, int]:
+        return {}
 
     async def drain(self) -> None:
         say(drain=True)

@@ -177,10 +177,11 @@ def test_a_replication_that_differs_is_told_and_left() -> None:
 
 
 def test_why_several_are_refused_is_told_once() -> None:
-    wanted = [Wanted(name, 2, {}, placed=True) for name in ("a", "b")]
-    said = table(plan(wanted, {"a": Standing(1, 1, {}), "b": Standing(1, 1, {})}, grow=False)).splitlines()
-    assert [line.split()[0] for line in said] == ["topic", "a", "b", "REFUSED"]
-    assert said[3].startswith("REFUSED a, b: has 1 partitions, 2 are wanted; a key's partition is its hash (murmur2)")
+    wanted = [Wanted("ticks", 2, {}), *(Wanted(name, 2, {}, placed=True, follows="ticks") for name in ("a", "b"))]
+    standing = {"ticks": Standing(2, 1, {}), "a": Standing(1, 1, {}), "b": Standing(1, 1, {})}
+    said = table(plan(wanted, standing, grow=False)).splitlines()
+    assert [line.split()[0] for line in said] == ["topic", "ticks", "a", "b", "REFUSED"]
+    assert said[4].startswith("REFUSED a, b: has 1 partitions and must have 2, as ticks has")
 
 
 def test_topics_are_made_as_wanted_and_a_second_time_nothing_is_done(cluster: Cluster, names: TopicNames) -> None:
@@ -229,28 +230,47 @@ def test_topics_without_state_grow(cluster: Cluster, names: TopicNames, write: A
     assert cluster.standing(names.all)[names.alert_executions].partitions == 3
 
 
-def test_topics_with_state_grow_only_when_told_to_and_until_then_nothing_is_done(
+def test_topics_with_state_keep_their_partitions_and_grow_only_when_told_to(
     cluster: Cluster, names: TopicNames, write: Any
 ) -> None:
     apply(cluster, wanted_topics(names, write()), grow=False)
-    before = cluster.standing(names.all)
     larger = wanted_topics(names, write(("ticks, partitions: 2", "ticks, partitions: 3"), ("-1", "60000")))
-    steps = apply(cluster, larger, grow=False)
     placed = {names.ticks, names.clock, *names.changelogs}
-    assert {step.wanted.name for step in steps if step.refusal} == placed
-    assert cluster.standing(names.all) == before
+    steps = apply(cluster, larger, grow=False)
+    assert {step.wanted.name for step in steps if "--grow adds them" in step.note} == {names.ticks}
+    between = cluster.standing(names.all)
+    assert {between[name].partitions for name in placed} == {2}
+    assert {each.config["retention.ms"] for each in between.values()} == {"60000"}
     apply(cluster, larger, grow=True)
     after = cluster.standing(names.all)
     assert {name for name in names.all if after[name].partitions == 3} == placed
-    assert {each.config["retention.ms"] for each in after.values()} == {"60000"}
+
+
+def test_ticks_that_were_there_first_say_how_many_partitions_the_state_has(
+    cluster: Cluster, names: TopicNames, write: Any
+) -> None:
+    cluster.carry_out(plan([Wanted(names.ticks, 5, {})], {}, grow=False), only_look=False)
+    while not cluster.standing([names.ticks]):  # the broker takes a moment to show it
+        pass
+    steps = apply(cluster, wanted_topics(names, write()), grow=False)
+    assert not any(step.refusal for step in steps)
+    found = cluster.standing(names.all)
+    assert {found[name].partitions for name in (names.ticks, names.clock, *names.changelogs)} == {5}
 
 
 def test_partitions_are_never_taken_away(cluster: Cluster, names: TopicNames, write: Any) -> None:
     apply(cluster, wanted_topics(names, write()), grow=False)
     smaller = wanted_topics(names, write(("ticks, partitions: 2", "ticks, partitions: 1")))
-    refusals = [step.refusal for step in apply(cluster, smaller, grow=True) if step.refusal]
-    assert len(refusals) == 4
-    assert all("Kafka cannot take one away; write 2 into the file" in refusal for refusal in refusals)
+    steps = apply(cluster, smaller, grow=True)
+    assert ["Kafka cannot take one away" in step.note for step in steps if step.wanted.name == names.ticks] == [True]
+    assert cluster.standing(names.all)[names.ticks].partitions == 2
+
+
+def test_a_changelog_that_does_not_fit_its_ticks_is_refused_and_nothing_is_done() -> None:
+    wanted = [Wanted("ticks", 2, {}, placed=True), Wanted("log", 2, {}, placed=True, follows="ticks")]
+    for there, told in ((1, "--grow, workers stopped"), (3, "Kafka cannot take one away")):
+        standing = {"ticks": Standing(2, 1, {}), "log": Standing(there, 1, {})}
+        assert [told in step.refusal for step in plan(wanted, standing, grow=False)] == [False, True]
 
 
 def test_more_copies_than_brokers_are_told(cluster: Cluster, names: TopicNames, write: Any) -> None:
@@ -259,8 +279,8 @@ def test_more_copies_than_brokers_are_told(cluster: Cluster, names: TopicNames, 
     assert cluster.standing(names.all) == {}
 
 
-def run(broker: str, prefix: str, *arguments: str) -> Result:
-    environment = {"TICKGATE_BROKER": broker, "TICKGATE_TOPIC_PREFIX": prefix}
+def run(broker: str, prefix: str, *arguments: str, app_id: str = "tickgate") -> Result:
+    environment = {"TICKGATE_BROKER": broker, "TICKGATE_TOPIC_PREFIX": prefix, "TICKGATE_APP_ID": app_id}
     return CliRunner().invoke(main, ["topics", "apply", *arguments], env=environment)
 
 
@@ -277,9 +297,15 @@ def test_the_command_says_what_it_did_and_ends_with_a_code(
     assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "0 of 14 topics done, the others are as wanted")
     write(("ticks, partitions: 2", "ticks, partitions: 3"))
     larger = run(*own)
-    assert larger.exit_code == 2
-    assert "nothing was done" in larger.stderr
+    assert (larger.exit_code, larger.stdout.splitlines()[-1]) == (0, "0 of 14 topics done, the others are as wanted")
+    assert "--grow adds them" in larger.stdout
     assert run(*own, "--grow").exit_code == 0
+    cluster.carry_out(
+        plan([Wanted(f"{names.prefix}other-last_bucket-changelog", 1, {})], {}, grow=False), only_look=False
+    )
+    refused = run(*own, app_id="other")
+    assert refused.exit_code == 2
+    assert "nothing was done" in refused.stderr
 
 
 def test_a_broker_that_does_not_answer_is_told_with_its_address() -> None:

@@ -1,0 +1,152 @@
+"""The composition root: all parts of a worker, made of the settings and put together."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from faust.types import TP
+
+import agents.strategies
+import agents.ticks
+from streams.core.conditions import ConditionTable
+from streams.core.events import Mode
+from streams.core.shard import Shard
+from streams.instruments import Instruments
+from streams.kafka import tables
+from streams.kafka.checkpoint import Checkpoint, Observe
+from streams.kafka.clients import make_checkpoint
+from streams.kafka.codec import Decoder, Encoder
+from streams.kafka.deciding import Decided, Layout, Tools
+from streams.kafka.faust_app import TickgateApp
+from streams.kafka.fetch import Bounds
+from streams.kafka.owned_shard import Surroundings
+from streams.kafka.partitions import Homes
+from streams.kafka.registry import Schemas
+from streams.kafka.shards import Makers, Shards
+from streams.kafka.strategy_book import StrategyBook
+from streams.kafka.table_rows import LAST_BUCKET, LAST_UPDATE, LastBucketRows, LastUpdateRows, StrategyRows
+from streams.kafka.tick_values import TickValues
+from streams.settings import Settings
+
+
+class Given(NamedTuple):
+    """What is looked up before a worker begins."""
+
+    settings: Settings
+    sizes: Mapping[str, int]
+    """Of each topic, the number of its partitions."""
+    schemas: Schemas
+    encoder: Encoder
+    conditions: ConditionTable
+
+
+class Told(NamedTuple):
+    """Who is told what happens."""
+
+    instruments: Instruments
+    observe: Observe
+    committed: Callable[[int, int, Decided], None]
+
+
+class Parts(NamedTuple):
+    """A worker's parts, ready to be started."""
+
+    app: TickgateApp
+    shards: Shards
+    book: StrategyBook
+    state: Mapping[str, tables.StateTable]
+    strategies: tables.StrategiesTable
+
+
+def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], None]) -> Parts:
+    """Put the parts together. Needs a running event loop."""
+    settings, topics = given.settings, given.settings.topics
+    book = StrategyBook(topics.strategy_changes, Decoder(given.schemas, "strategy_change"))
+    shards = make_shards(given, told, book, lambda: app.consumer)
+    app = TickgateApp(settings, shards)
+    ours: dict[str, Any] = {"stop_worker": stop_worker}
+    state = {
+        name: tables.StateTable(
+            app,
+            name=name,
+            rows=rows,
+            changelog_topic=tables.changelog(app, topics.changelog(name), given.sizes[topics.ticks]),
+            partitions=given.sizes[topics.ticks],
+            recovery_buffer_size=tables.STATE_BUFFER_RUNS,
+            **ours,
+        )
+        for name, rows in ((LAST_UPDATE, LastUpdateRows(shards)), (LAST_BUCKET, LastBucketRows(shards)))
+    }
+    strategies = tables.StrategiesTable(
+        app,
+        name="strategies",
+        rows=StrategyRows(book),
+        changelog_topic=tables.changelog(app, topics.strategy_changes, given.sizes[topics.strategy_changes]),
+        partitions=given.sizes[topics.strategy_changes],
+        recovery_buffer_size=tables.GLOBAL_BUFFER_RUNS,
+        is_global=True,
+        **ours,
+    )
+    strategies.notices = app.channel()
+    for table in (*state.values(), strategies):
+        app.tables.add(table)
+    agents.ticks.add(app, app.topic(topics.ticks, key_serializer="raw", value_serializer="raw"), shards)
+    agents.strategies.add(app, strategies.notices, book, shards)
+    return Parts(app, shards, book, state, strategies)
+
+
+def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable[[], Any]) -> Shards:
+    """The shards, and how they are made. There is no consumer yet when they are."""
+    settings, sizes, topics = given.settings, given.sizes, given.settings.topics
+
+    async def seek(partition: int, offset: int) -> None:
+        await consumer().seek(TP(topics.ticks, partition), offset)
+
+    async def bounds(partition: int) -> Bounds:
+        found: Bounds = await consumer().bounds(partition)
+        return found
+
+    def checkpoint(partition: int) -> Checkpoint:
+        return make_checkpoint(settings, partition, told.observe)
+
+    around = Surroundings(
+        topics.ticks,
+        seek,
+        bounds,
+        told.instruments,
+        told.committed,
+        told.observe,
+        settings.checkpoint_max_ticks,
+        settings.checkpoint_max_runs,
+    )
+    letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
+    layout = Layout(topics, sizes[topics.alert_executions], letters)
+    tools = Tools(layout, TickValues(given.schemas), given.encoder)
+    return Shards(book, Makers(shard_maker(given), checkpoint), tools, around)
+
+
+def shard_maker(given: Given) -> Callable[[int], Shard]:
+    """Makes the shard of a partition, which holds the tickers and the whole strategies that hash to it."""
+    settings = given.settings
+    homes = Homes(given.sizes[settings.topics.ticks])
+    default = Mode.PER_TICKER if settings.per_ticker_throttle else Mode.LEGACY
+
+    def make(partition: int) -> Shard:
+        def is_here(key: str) -> bool:
+            return homes[key] == partition
+
+        tracked = settings.use_symbol_update_tracking
+        return Shard(given.conditions, default, tracked=tracked, owns=is_here, is_home=is_here)
+
+    return make
+
+
+def consumed(settings: Settings) -> tuple[str, ...]:
+    """The topics that a worker reads."""
+    return settings.topics.ticks, settings.topics.strategy_changes
+
+
+def needed(settings: Settings) -> tuple[str, ...]:
+    """The topics that must be there before a worker begins."""
+    topics = settings.topics
+    letters = map(topics.dead_letters, consumed(settings))
+    return (*consumed(settings), topics.alert_executions, *letters, *topics.changelogs)

@@ -1,0 +1,153 @@
+"""From runs of ticks to what a checkpoint makes true: decode, decide, encode. All state of one shard is here.
+
+The strategies change between two emissions only, so all decisions of one checkpoint stand on the same ones; the
+position row says on which.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from streams.core.columns import Int64s
+from streams.core.events import Strategy
+from streams.core.executions import Executions, by_partition, joined
+from streams.core.index import LimitError
+from streams.core.shard import Fires, Shard
+from streams.core.state_rows import StateRows
+from streams.core.tickers import TooManyTickersError
+from streams.instruments import Done
+from streams.kafka.bad_values import Reason
+from streams.kafka.checkpoint import Emission, Letters, Outgoing
+from streams.kafka.codec import Encoder
+from streams.kafka.dead_letters import Letter, Refused, dead_letter, dead_letter_topic
+from streams.kafka.fetch import RawRun
+from streams.kafka.partitions import partition_of
+from streams.kafka.strategy_book import Refusal
+from streams.kafka.tick_values import TickValues
+from streams.topic_names import TopicNames
+
+
+class Layout(NamedTuple):
+    """The topics, and how many partitions those have that are written by key."""
+
+    topics: TopicNames
+    executions: int
+    dead_letters: Mapping[str, int]
+    """By the topic of the letters."""
+
+
+class Tools(NamedTuple):
+    """What all shards share."""
+
+    layout: Layout
+    values: TickValues
+    encoder: Encoder
+
+
+class Decided(NamedTuple):
+    """An emission, and what there is to tell of it once it is true."""
+
+    emission: Emission
+    ticks: int
+    done: Done
+    """Its duration is not known yet."""
+    refused: Mapping[str, int]
+    """Bad ticks by the word for why."""
+
+
+class Deciding:
+    """One shard at work."""
+
+    def __init__(self, partition: int, shard: Shard, rows: StateRows, tools: Tools) -> None:
+        self.partition, self.shard = partition, shard
+        self._rows, self._layout, self._values, self._encoder = rows, *tools
+        topics = self._layout.topics
+        self._executions = Executions(shard, topics.ticks, partition, self._encoder.schema_id("execution"))
+
+    def change(self, strategy: Strategy) -> str:
+        """Put a strategy's version in force; says why it could not be, where a bound forbids it."""
+        try:
+            self.shard.change(strategy)
+        except (LimitError, TooManyTickersError) as error:
+            return str(error)
+        return ""
+
+    async def decide(
+        self, runs: Sequence[RawRun], position: int, changes: Mapping[int, int], refusals: Sequence[Refusal] = ()
+    ) -> Decided:
+        """Take the runs, in order. Raises `RegistryDownError` before the first of them has changed anything."""
+        decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
+        before, steps = self.shard.counts, []
+        letters = [self._letter_of_change(each) for each in refusals]
+        reasons: dict[str, int] = {}
+        for run, (ticks, bad) in zip(runs, decoded, strict=True):
+            fires = self.shard.step(ticks)
+            self._rows.note(fires)
+            steps.append((fires, run.columns.offset))
+            letters += [self._letter(refused_record(run, each.row), each.reason) for each in bad]
+            for each in bad:
+                reasons[each.reason.word] = reasons.get(each.reason.word, 0) + 1
+        emission = self._emission(steps, letters, position, changes)
+        taken = sum(len(run.columns) for run in runs)
+        return Decided(emission, taken, self._done(before, emission, taken), reasons)
+
+    def _emission(
+        self,
+        steps: Sequence[tuple[Fires, Int64s]],
+        letters: Sequence[tuple[str, Letter, int]],
+        position: int,
+        changes: Mapping[int, int],
+    ) -> Emission:
+        topics = self._layout.topics
+        executions = self._executions.encode(*joined(steps))
+        rows = self._rows.encode(position, changes)
+        spread = by_partition(executions, self._layout.executions) if executions.count else []
+        return Emission(
+            [Outgoing(topics.alert_executions, partition, records) for partition, records in spread],
+            grouped(letters, self._layout.dead_letters),
+            [
+                Outgoing(topics.changelog(table), self.partition, records)
+                for table, records in zip(rows._fields, rows, strict=True)
+                if records.count
+            ],
+            position,
+        )
+
+    def _letter_of_change(self, refusal: Refusal) -> tuple[str, Letter, int]:
+        record, topic = refusal.record, self._layout.topics.strategy_changes
+        told = Refused(topic, record.partition, record.offset, -1, record.key, record.value, record.headers)
+        return self._letter(told, refusal.reason)
+
+    def _letter(self, record: Refused, reason: Reason) -> tuple[str, Letter, int]:
+        return dead_letter_topic(record.topic), dead_letter(self._encoder, record, reason), max(record.ts_ms, 0)
+
+    def _done(self, before: Mapping[str, int], emission: Emission, ticks: int) -> Done:
+        """What the counts have grown by."""
+        more = {name: total - before[name] for name, total in self.shard.counts.items()}
+        return Done(
+            0.0,
+            ticks=ticks,
+            irrelevant=more["irrelevant"],
+            updates=more["updates"],
+            late=more["late"],
+            bucket_dup=more["bucket_dup"],
+            no_update=more["no_bucket"],
+            fired_pairs=more["fired"] + more["triggered"],
+            executions=sum(each.records.count for each in emission.executions),
+            corruptions=more["corruptions"],
+        )
+
+
+def refused_record(run: RawRun, row: int) -> Refused:
+    """A record of a run as dead letters tell of it."""
+    columns = run.columns
+    offset, ts_ms = int(columns.offset[row]), int(columns.ts_ms[row])
+    return Refused(run.topic, run.partition, offset, ts_ms, columns.key(row), columns.value(row), columns.headers(row))
+
+
+def grouped(letters: Sequence[tuple[str, Letter, int]], partitions: Mapping[str, int]) -> list[Letters]:
+    """Dead letters by topic and partition, each in its order."""
+    found: dict[tuple[str, int], list[tuple[Letter, int]]] = {}
+    for topic, letter, ts_ms in letters:
+        place = (topic, partition_of(letter.key, partitions[topic]))
+        found.setdefault(place, []).append((letter, ts_ms))
+    return [Letters(topic, partition, told) for (topic, partition), told in found.items()]

@@ -1,0 +1,360 @@
+"""One shard that this worker owns: a partition of `ticks`, from being assigned to being let go.
+
+A task of its own takes runs, decides, and checkpoints. While one checkpoint is on its way the next emission is
+decided, and no further; runs wait in a short queue, and more are left with the broker. So memory is bounded when the
+broker is slow or gone, and the more there is to do, the larger the checkpoints become.
+
+The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already.
+A later one means that something went missing on its way here, and the shard seeks back; or that the broker has
+deleted what the shard had not read yet, which is said loudly.
+
+What can fail without anybody's fault (the broker, the registry) is tried again for as long as the shard is ours.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from aiokafka.errors import KafkaError
+
+from streams.core.limits import NEVER
+from streams.core.special_rows import Position
+from streams.instruments import Held, Instruments, ShardStatus
+from streams.kafka.checkpoint import (
+    DECIDED,
+    Checkpoint,
+    Emission,
+    FencedError,
+    Observe,
+    RefusedError,
+    UnsureError,
+)
+from streams.kafka.deciding import Decided, Deciding
+from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.registry import RegistryDownError
+from streams.kafka.strategy_book import Change, Refusal
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 5.0
+"""Between two attempts."""
+
+LAST_CHECKPOINT_S: Final = 6.0
+"""What a shard that is let go may take for it; a worker must be gone within ten seconds."""
+
+
+class State(StrEnum):
+    """Where a shard stands in its life."""
+
+    RECOVERING = "recovering"
+    """Its rows are being read."""
+    RUNNING = "running"
+    """Takes runs."""
+    DRAINING = "draining"
+    """Takes no more; its last checkpoint is on its way."""
+    STOPPED = "stopped"
+    """Can't go on, and says why. The others do."""
+    CLOSED = "closed"
+    """Let go."""
+
+
+MOVES: Final = {
+    State.RECOVERING: {State.RUNNING, State.STOPPED, State.DRAINING},
+    State.RUNNING: {State.DRAINING, State.STOPPED},
+    State.DRAINING: {State.CLOSED, State.STOPPED},
+    State.STOPPED: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
+
+class Surroundings(NamedTuple):
+    """What a shard needs of the worker around it."""
+
+    topic: str
+    seek: Callable[[int, int], Awaitable[None]]
+    """To a partition and an offset."""
+    bounds: Callable[[int], Awaitable[Bounds]]
+    """Of a partition."""
+    instruments: Instruments
+    committed: Callable[[int, int, Decided], None]
+    """Told of each checkpoint: partition, position, and what it made true."""
+    observe: Observe
+    max_ticks: int
+    max_runs: int
+
+
+class OwnedShard:
+    """See the head of this file."""
+
+    def __init__(self, partition: int, checkpoint: Checkpoint, around: Surroundings) -> None:
+        self.partition = partition
+        self.state = State.RECOVERING
+        self.reason = ""
+        self.trouble = ""
+        """Why it does not move at the moment, while it tries again."""
+        self.next_offset = NEVER
+        """Where the next run must start."""
+        self.committed = NEVER
+        """How far the last checkpoint came."""
+        self.end = 0
+        """Of the partition, as far as is known."""
+        self.deciding: Deciding | None = None
+        self.changes: dict[int, int] = {}
+        """Of each partition of `strategy-changes`, up to where this shard has taken them."""
+        self._checkpoint, self._around = checkpoint, around
+        self._runs: deque[RawRun] = deque()
+        self._inbox: list[Change | Refusal] = []
+        self._refusals: list[Refusal] = []
+        self._decided = NEVER
+        """How far the shard's memory has come."""
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def move(self, state: State, reason: str = "") -> None:
+        """Go over to another state; only along the table."""
+        assert state in MOVES[self.state], f"shard {self.partition}: no move from {self.state} to {state}"
+        self.state, self.reason = state, reason or self.reason
+        self._tell()
+
+    async def open(self) -> None:
+        """Fence whoever owned the shard before; again and again while the broker is not there."""
+        wait_s = FIRST_WAIT_S
+        while self.state is State.RECOVERING:
+            try:
+                await self._checkpoint.open()
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning("shard %d cannot be opened yet: %s", self.partition, error)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            else:
+                return
+
+    def restored(
+        self, deciding: Deciding, position: Position | None, changelog_end: int, changes: Mapping[int, int]
+    ) -> None:
+        """Its state is there, and the strategies are in it up to `changes`."""
+        self.deciding = deciding
+        self._checkpoint.stands(changelog_end)
+        self.changes = dict(changes)
+        if position is not None:
+            self.next_offset = self.committed = position.next_offset
+
+    def start(self, offset: int, bounds: Bounds) -> None:
+        """The input goes on from here."""
+        assert self.deciding is not None, "restored() comes first"
+        self.end = bounds.end
+        if offset > bounds.end:
+            told = f"stands at {offset}, behind the end of its partition, {bounds.end}; was the topic made anew?"
+            log.error("shard %d %s", self.partition, told)
+            self.move(State.STOPPED, f"{told} Take a new TICKGATE_APP_ID, or bring the topic back")
+            return
+        if offset < bounds.earliest:
+            self._say_lost(offset, bounds.earliest)
+            offset = bounds.earliest
+        self.next_offset = self.committed = offset
+        self.move(State.RUNNING)
+        self._task = asyncio.create_task(self._work(self.deciding), name=f"shard {self.partition}")
+
+    def _say_lost(self, offset: int, goes_on: int) -> None:
+        log.error(
+            "shard %d: the broker has deleted ticks %d to %d before they were read; it goes on at %d. "
+            "Lengthen retention.ms of %s",
+            *(self.partition, offset, goes_on - 1, goes_on, self._around.topic),
+        )
+        self._around.instruments.lost(self._around.topic, self.partition, goes_on - offset)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether runs should be fetched for it. Read from the fetching thread too."""
+        return self.state is State.RUNNING and len(self._runs) < self._around.max_runs
+
+    async def put(self, run: RawRun) -> None:
+        """Take a run, if it is the next; waits while enough others wait."""
+        while self.state is State.RUNNING and len(self._runs) >= self._around.max_runs:
+            self._room.clear()
+            await self._room.wait()
+        if self.state is not State.RUNNING or run.position <= self.next_offset:
+            return
+        if run.start != self.next_offset and not await self._may_go_on_at(run):
+            return
+        self.next_offset = run.position
+        self.end = max(self.end, run.position)
+        self._runs.append(run)
+        self._wake.set()
+
+    async def _may_go_on_at(self, run: RawRun) -> bool:
+        """Something is missing in front of a run: seek back, unless it is not there any more."""
+        bounds = await self._around.bounds(self.partition)
+        if run.start > self.next_offset >= 0 and bounds.earliest > self.next_offset:
+            self._say_lost(self.next_offset, run.start)
+            return True
+        told = (self.partition, self.next_offset, run.start)
+        log.warning("shard %d stands at %d and was handed ticks from %d; it seeks", *told)
+        await self._around.seek(self.partition, self.next_offset)
+        return False
+
+    def tell(self, news: Change | Refusal) -> None:
+        """A strategy has changed, or a change was refused and gets its dead letter here: with the next emission."""
+        self._inbox.append(news)
+
+    def wake(self) -> None:
+        """Look whether there is something to do."""
+        self._wake.set()
+
+    @property
+    def status(self) -> ShardStatus:
+        """For those who look from outside."""
+        state, moving = self.state, self.state is State.RUNNING and not self.trouble
+        position = max(self.committed, 0)
+        told = (self.reason or self.trouble) if not moving else ""
+        return ShardStatus(self._around.topic, self.partition, state, moving, position, self.end, told)
+
+    def _tell(self) -> None:
+        self._around.instruments.shard(self.status)
+
+    async def drain(self) -> None:
+        """Finish the checkpoint under way, and let go. Runs that are not decided yet are the next owner's."""
+        if self.state is State.CLOSED:
+            return
+        if self.state in {State.RUNNING, State.RECOVERING}:
+            self.move(State.DRAINING)
+        self._wake.set()
+        self._room.set()
+        if self._task is not None:
+            done, _ = await asyncio.wait({self._task}, timeout=LAST_CHECKPOINT_S)
+            if not done:
+                log.error("shard %d is let go without its last checkpoint; the next owner does it anew", self.partition)
+                self._task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._task
+        await self._checkpoint.close()
+        self.move(State.CLOSED)
+
+    async def _work(self, deciding: Deciding) -> None:
+        """Decide one emission while the one before is being made true."""
+        under_way: asyncio.Task[None] | None = None
+        try:
+            while self.state is State.RUNNING:
+                decided = await self._next(deciding)
+                if under_way is not None:
+                    await under_way
+                    under_way = None
+                if decided is not None:
+                    self._around.observe(DECIDED, self.partition, decided.emission.position)
+                    under_way = asyncio.create_task(self._make_true(decided, deciding))
+                    await asyncio.sleep(0)  # let it begin
+                    if not self._runs:
+                        await under_way
+                        under_way = None
+            if under_way is not None:
+                await under_way
+        except asyncio.CancelledError:
+            if under_way is not None:
+                under_way.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, this shard stops and the others go on
+            self._stop(error)
+
+    def _stop(self, error: Exception) -> None:
+        known = isinstance(error, FencedError | RefusedError)
+        log.error("shard %d stops: %s", self.partition, error, exc_info=None if known else error)
+        self.move(State.STOPPED, str(error) if known else f"{type(error).__name__}: {error}")
+        self._runs.clear()
+        self._room.set()
+
+    async def _next(self, deciding: Deciding) -> Decided | None:
+        """The next emission; None where there is nothing to make true."""
+        while not self._runs and not self._inbox and self.state is State.RUNNING:
+            self._wake.clear()
+            await self._wake.wait()
+        self._take_news(deciding)
+        runs = self._next_runs()
+        if self.state is not State.RUNNING or not (runs or self._refusals):
+            return None
+        self._decided = runs[-1].position if runs else max(self.committed, self._decided)
+        refusals, self._refusals = self._refusals, []
+        return await self._decide(deciding, runs, self._decided, refusals)
+
+    def _next_runs(self) -> list[RawRun]:
+        """Runs that wait, up to the bound of ticks; one at least."""
+        runs: list[RawRun] = []
+        ticks = 0
+        while self._runs and (not runs or ticks + len(self._runs[0].columns) <= self._around.max_ticks):
+            runs.append(self._runs.popleft())
+            ticks += len(runs[-1].columns)
+        self._room.set()
+        return runs
+
+    def _take_news(self, deciding: Deciding) -> None:
+        """Put changed strategies in force, and keep what was refused for the dead letters."""
+        news, self._inbox = self._inbox, []
+        for each in news:
+            partition, offset = each.place
+            if isinstance(each, Change):
+                problem = deciding.change(each.strategy)
+                if problem:
+                    log.error("shard %d leaves %r out: %s", self.partition, each.strategy.strategy_id, problem)
+            else:
+                self._refusals.append(each)
+            self.changes[partition] = max(offset + 1, self.changes.get(partition, 0))
+
+    async def _decide(self, deciding: Deciding, runs: list[RawRun], position: int, refusals: list[Refusal]) -> Decided:
+        """Decide, and try again for as long as the registry is down."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                decided = await deciding.decide(runs, position, self.changes, refusals)
+            except RegistryDownError as error:
+                self._troubled(f"the registry does not answer: {error}")
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            else:
+                return decided
+
+    async def _make_true(self, decided: Decided, deciding: Deciding) -> None:
+        """Checkpoint; where the outcome is unknown, find out, and send anew what did not happen."""
+        began, wait_s, emission = time.monotonic(), FIRST_WAIT_S, decided.emission
+        while True:
+            try:
+                await self._checkpoint.commit(emission)
+                break
+            except UnsureError as error:
+                self._troubled(f"checkpoint up to {emission.position}: {error}")
+            if await self._settled(emission, wait_s):
+                break
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        self.trouble = ""
+        self.committed = emission.position
+        self._report(decided, deciding, time.monotonic() - began)
+
+    async def _settled(self, emission: Emission, wait_s: float) -> bool:
+        """Open anew, which ends the old epoch, and look whether it is true already."""
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                await self._checkpoint.open()
+                return await self._checkpoint.happened(emission)
+            except (KafkaError, TimeoutError, OSError) as error:
+                self._troubled(f"checkpoint up to {emission.position} cannot be settled yet: {error}")
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def _troubled(self, why: str) -> None:
+        log.warning("shard %d: %s", self.partition, why)
+        self.trouble = why
+        self._tell()
+
+    def _report(self, decided: Decided, deciding: Deciding, seconds: float) -> None:
+        instruments, topic = self._around.instruments, self._around.topic
+        instruments.done(decided.done._replace(duration_s=seconds))
+        for reason, count in decided.refused.items():
+            instruments.dead_letters(topic, reason, count)
+        index = deciding.shard.index
+        instruments.held(Held(topic, self.partition, index.tickers.count, index.used_pairs, index.nbytes))
+        self._tell()
+        self._around.committed(self.partition, self.committed, decided)

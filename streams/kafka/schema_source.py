@@ -1,0 +1,18 @@
+"""Chooses where schemas come from: the files of this package, or a registry."""
+
+from collections.abc import Callable
+
+from streams.kafka.registry import FileSchemas, Schemas
+
+
+def open_schemas(url: str, now_s: Callable[[], float], *, prefix: str = "", may_register: bool = False) -> Schemas:
+    """Schemas from the registry at this address, or from the files where there is none.
+
+    `prefix` stands before the subjects, as it does before the topics. Whoever may register puts our schemas into the
+    registry where they are missing; else they must be there.
+    """
+    if not url:
+        return FileSchemas()
+    from streams.kafka.registry_client import RegistrySchemas  # noqa: PLC0415 - slow to import, and seldom needed
+
+    return RegistrySchemas({"url": url}, now_s, prefix=prefix, may_register=may_register)

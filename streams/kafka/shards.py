@@ -1,0 +1,179 @@
+"""All shards that this worker owns, and the rows of those that it keeps a copy of.
+
+The transport tells when shards come and go (`fence`, `position`, `seeked`, `drain`), the tables hand in rows
+(`take_rows`, `recovered`), the agent hands in ticks (`take`), the strategy book tells what has changed (`told`).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from streams.core.shard import Shard
+from streams.instruments import Instruments, ShardStatus
+from streams.kafka.checkpoint import Checkpoint
+from streams.kafka.deciding import Deciding, Tools
+from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.owned_shard import OwnedShard, State, Surroundings
+from streams.kafka.shard_rows import ShardRows
+from streams.kafka.strategy_book import Change, Refusal, StrategyBook
+
+log = logging.getLogger(__name__)
+
+REFUSALS_SHARD = 0
+"""The shard whose checkpoints carry the dead letters of strategy changes: every worker sees these, one must tell."""
+
+
+class Makers(NamedTuple):
+    """What makes the parts of a shard."""
+
+    shard: Callable[[int], Shard]
+    checkpoint: Callable[[int], Checkpoint]
+
+
+class Shards:
+    """See the head of this file."""
+
+    def __init__(self, book: StrategyBook, make: Makers, tools: Tools, around: Surroundings) -> None:
+        self.ready = False
+        """Whether the worker has joined, and what it owns is recovered."""
+        self._book, self._make, self._tools, self._around = book, make, tools, around
+        self._owned: dict[int, OwnedShard] = {}
+        self._rows: dict[int, ShardRows] = {}
+        self._assigned_at = 0.0
+        self._recovering = asyncio.Lock()
+        self.first_fetch_s: float | None = None
+        """When the first ticks were fetched, by the clock that only goes forward."""
+        book.told = self.told
+
+    @property
+    def owned(self) -> Mapping[int, OwnedShard]:
+        """The shards, by partition."""
+        return self._owned
+
+    @property
+    def shards(self) -> Sequence[ShardStatus]:
+        """How each stands, in order."""
+        return [self._owned[partition].status for partition in sorted(self._owned)]
+
+    @property
+    def instruments(self) -> Instruments:
+        """Who counts."""
+        return self._around.instruments
+
+    @property
+    def stopped_for(self) -> list[str]:
+        """Why shards have stopped, those that were let go since included; empty for those that have not."""
+        return [shard.reason for shard in self._owned.values()]
+
+    def committed(self) -> dict[int, int]:
+        """How far each shard has come."""
+        return {p: shard.committed for p, shard in self._owned.items() if shard.committed >= 0}
+
+    # Coming and going.
+
+    async def fence(self, partitions: Collection[int]) -> None:
+        """These are ours now; shut out whoever owned them before."""
+        await self.drain()
+        self._assigned_at = time.monotonic()
+        self._owned = {p: OwnedShard(p, self._make.checkpoint(p), self._around) for p in sorted(partitions)}
+        await asyncio.gather(*(shard.open() for shard in self._owned.values()))
+
+    async def drain(self) -> None:
+        """Checkpoint what has been decided, and let go."""
+        self.ready = False
+        closing = [shard for shard in self._owned.values() if shard.state is not State.CLOSED]
+        await asyncio.gather(*(shard.drain() for shard in closing))
+        for shard in closing:
+            self.instruments.let_go(self._around.topic, shard.partition)
+
+    def position(self, partition: int) -> int | None:
+        """Where the restored state of a shard stands; None where there is none."""
+        shard = self._owned.get(partition)
+        return None if shard is None or shard.next_offset < 0 else shard.next_offset
+
+    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
+        """The input goes on from here."""
+        for partition, (offset, bounds) in positions.items():
+            shard = self._owned.get(partition)
+            if shard is not None and shard.state is State.RECOVERING:
+                shard.start(offset, bounds)
+        self.ready = True
+
+    # Rows.
+
+    def rows(self, partition: int) -> ShardRows:
+        """The rows of a shard, ours or a copy."""
+        return self._rows.setdefault(partition, ShardRows())
+
+    def rows_read(self, table: str, partition: int) -> int | None:
+        """Up to where rows are here, of a shard that this worker kept a copy of."""
+        rows = self._rows.get(partition)
+        return None if rows is None else rows.position(table)
+
+    def take_rows(self, table: str, run: RawRun) -> None:
+        """A run of rows."""
+        owned = self._owned.get(run.partition)
+        if owned is None or owned.state is State.RECOVERING:
+            self.rows(run.partition).take(table, run)
+
+    async def recovered(self) -> None:
+        """Every row is there, and every strategy: make the shards."""
+        await self._book.caught_up()
+        async with self._recovering:  # each table says it
+            for shard in list(self._owned.values()):
+                if shard.state is State.RECOVERING and shard.deciding is None:
+                    await self._restore(shard)
+        self.ready = self.ready or not self._owned
+
+    async def _restore(self, owned: OwnedShard) -> None:
+        partition, rows = owned.partition, self._rows.pop(owned.partition, ShardRows())
+        strategies, changes = list(self._book.strategies.values()), dict(self._book.positions)
+        refusals = list(self._book.refusals)
+        shard = self._make.shard(partition)
+        restored = await asyncio.to_thread(rows.recovery.finish, shard)
+        deciding = Deciding(partition, shard, restored.rows, self._tools)
+        problems = await asyncio.to_thread(lambda: [each for each in map(deciding.change, strategies) if each])
+        for problem in problems:
+            log.error("shard %d leaves a strategy out: %s", partition, problem)
+        known = restored.position.changes if restored.position else {}
+        if partition == REFUSALS_SHARD:
+            for refusal in refusals:
+                if refusal.place.offset >= known.get(refusal.place.partition, 0):
+                    owned.tell(refusal)
+        end = rows.position("last_bucket") or 0
+        owned.restored(deciding, restored.position, end, changes)
+        self.instruments.recovered(self._around.topic, partition, time.monotonic() - self._assigned_at)
+
+    # What comes in.
+
+    def wants_more(self, partition: int) -> bool:
+        """Whether ticks should be fetched for a shard. Called from the fetching thread too."""
+        shard = self._owned.get(partition)
+        return shard is not None and shard.wants_more
+
+    def fetched(self) -> None:
+        """Ticks have come. Called from the fetching thread."""
+        if self.first_fetch_s is None:
+            self.first_fetch_s = time.monotonic()
+
+    async def take(self, run: RawRun) -> None:
+        """A run of ticks."""
+        shard = self._owned.get(run.partition)
+        if shard is not None:
+            await shard.put(run)
+
+    def told(self, news: Change | Refusal) -> None:
+        """A strategy has changed, or a change was refused: each shard hears of it."""
+        for partition, shard in self._owned.items():
+            if isinstance(news, Change) or partition == REFUSALS_SHARD:
+                shard.tell(news)
+
+    def refresh(self) -> None:
+        """Let quiet shards look at what has changed."""
+        for shard in self._owned.values():
+            shard.wake()
+        self.instruments.universes(
+            [len(each.universe) for each in self._book.strategies.values() if each.status == "active"]
+        )

@@ -1,0 +1,116 @@
+"""What the tables show: the state of the shards, and the book of strategies, row by row.
+
+last_update["AAPL"]          the time of the ticker's last update, in ms
+last_bucket["AAPL"]          of each strategy that fired for it, the last bucket, in ms
+strategies["s1"]             the strategy as it stands
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from streams.core.columns import Columns
+from streams.core.events import Strategy
+from streams.core.limits import NEVER
+from streams.core.shard import Shard
+from streams.kafka.fetch import RawRun
+from streams.kafka.shards import Shards
+from streams.kafka.strategy_book import StrategyBook
+
+LAST_UPDATE: Final = "last_update"
+LAST_BUCKET: Final = "last_bucket"
+
+
+class _ShardRows:
+    """Rows of every shard that this worker owns."""
+
+    table: str
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+
+    def take(self, run: RawRun) -> None:
+        """Rows of the changelog."""
+        self._shards.take_rows(self.table, run)
+
+    async def recovered(self) -> None:
+        """All rows are there."""
+        await self._shards.recovered()
+
+    def read_up_to(self, partition: int) -> int | None:
+        """Where reading may go on."""
+        return self._shards.rows_read(self.table, partition)
+
+    def keys(self) -> Iterator[str]:
+        """Every ticker that has been updated."""
+        for shard in self._owned():
+            last_update = shard.index.columns.tickers.last_update
+            for ticker, number in list(shard.index.tickers.by_name.items()):
+                if number < len(last_update) and last_update[number] != NEVER:
+                    yield ticker
+
+    def _owned(self) -> list[Shard]:
+        return [owned.deciding.shard for owned in self._shards.owned.values() if owned.deciding is not None]
+
+    def _row(self, key: str) -> tuple[Shard, Columns, int]:
+        """The shard that holds a ticker, its columns, and the ticker's number."""
+        for shard in self._owned():
+            number, columns = shard.index.tickers.by_name.get(key), shard.index.columns
+            if number is not None and number < len(columns.tickers.last_update):
+                return shard, columns, number
+        raise KeyError(key)
+
+
+class LastUpdateRows(_ShardRows):
+    """The last update of each ticker."""
+
+    table = LAST_UPDATE
+
+    def get(self, key: str) -> int:
+        """In ms since 1970."""
+        _, columns, number = self._row(key)
+        last_update_ms = int(columns.tickers.last_update[number])
+        if last_update_ms == NEVER:
+            raise KeyError(key)
+        return last_update_ms
+
+
+class LastBucketRows(_ShardRows):
+    """The last bucket of each pair, by ticker."""
+
+    table = LAST_BUCKET
+
+    def get(self, key: str) -> dict[str, int]:
+        """By strategy; those that never fired for the ticker are left out."""
+        shard, columns, number = self._row(key)
+        start = int(columns.tickers.row_start[number])
+        row = slice(start, start + int(columns.tickers.row_used[number]))
+        ids = shard.strategy_ids
+        fired = zip(columns.pairs.strategy[row].tolist(), columns.pairs.last_bucket[row].tolist(), strict=True)
+        return {ids[strategy]: bucket_ms for strategy, bucket_ms in fired if bucket_ms != NEVER}
+
+
+class StrategyRows:
+    """Every strategy, on every worker."""
+
+    def __init__(self, book: StrategyBook) -> None:
+        self._book = book
+
+    def take(self, run: RawRun) -> None:
+        """Changes."""
+        self._book.take(run)
+
+    async def recovered(self) -> None:
+        """All that stood when the worker came is there."""
+        await self._book.caught_up()
+
+    def read_up_to(self, partition: int) -> int | None:
+        """Where reading goes on."""
+        return self._book.positions.get(partition)
+
+    def get(self, key: str) -> Strategy:
+        """The strategy as it stands."""
+        return self._book.strategies[key]
+
+    def keys(self) -> Iterator[str]:
+        """Every id."""
+        return iter(list(self._book.strategies))

@@ -1,0 +1,179 @@
+"""Runs a worker in this process: until a signal, until something ends it, or until it has drained its input."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from streams.app import Given, Parts, Told, compose, needed
+from streams.errors import InputError
+from streams.kafka.checkpoint import Observe, unobserved
+from streams.kafka.codec import Encoder
+from streams.kafka.deciding import Decided
+from streams.kafka.look_up import check_sizes, topic_sizes
+from streams.kafka.owned_shard import State
+from streams.kafka.registry import RegistryError
+from streams.kafka.schema_source import open_schemas
+from streams.kafka.warm import warm_up
+from streams.kafka.whole_topic import committed_ends
+from streams.metrics import Metrics
+from streams.reference_data import load_conditions
+from streams.settings import Settings
+from streams.views.health import HealthServer
+
+log = logging.getLogger(__name__)
+
+FAILED: Final = 1
+STOPPING_S: Final = 9.0
+"""A worker must be gone within ten seconds."""
+
+OFFSETS_EVERY_S: Final = 1.0
+"""How often the offsets of the group follow the checkpoints."""
+
+LOOK_EVERY_S: Final = 0.005
+
+LOGS_OF_OTHERS: Final = ("faust", "mode", "aiokafka", "kafka", "numba", "asyncio")
+LOGS_OF_SERVICES: Final = ("streams.kafka.faust_app", "streams.kafka.transport", "streams.kafka.tables")
+
+
+def run_worker(settings: Settings, *, drain: bool = False, observe: Observe = unobserved) -> int:
+    """Run a worker; returns the exit code. Raises `InputError` where it cannot begin."""
+    set_up_logging(settings.log_level)
+    given = look_up(settings)
+    warm_up(given.conditions)  # the compiler would hold up heartbeats later
+    ends = committed_ends(settings.broker, settings.topics.ticks) if drain else None
+    return asyncio.run(Worker(given, observe, ends).run())
+
+
+def set_up_logging(level: str) -> None:
+    """Log to the standard error stream, others only what is grave."""
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=form, force=True)
+    for name in LOGS_OF_OTHERS:
+        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.ERROR)
+    for name in LOGS_OF_SERVICES:  # where Faust says of each of its services that it starts
+        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
+
+
+def look_up(settings: Settings) -> Given:
+    """All that must be there before a worker begins."""
+    topics = needed(settings)
+    sizes = topic_sizes(settings.broker, topics)
+    check_sizes(settings.topics, topics, sizes, settings.broker)
+    try:
+        schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
+        encoder = Encoder(schemas, ("execution", "dead_letter"))
+    except RegistryError as error:
+        raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
+    return Given(settings, sizes, schemas, encoder, load_conditions(settings.conditions))
+
+
+class Worker:
+    """One run of a worker."""
+
+    def __init__(self, given: Given, observe: Observe, ends: Mapping[int, int] | None) -> None:
+        self._given, self._observe, self._ends = given, observe, ends
+        self._metrics = Metrics()
+        self._over = asyncio.Event()
+        self._error: BaseException | None = None
+        self._totals = dict.fromkeys(("ticks", "fired_pairs", "executions"), 0)
+        self._last_commit_s = 0.0
+
+    async def run(self) -> int:
+        """Start the parts, wait until it is over, and stop them."""
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self._over.set)
+        parts = compose(self._given, Told(self._metrics, self._observe, self._committed), self._end)
+        server = HealthServer(parts.shards, self._metrics.exposed)
+        port = await server.start(self._given.settings.web_host, self._given.settings.web_port)
+        log.info("health and metrics at http://%s:%d", self._given.settings.web_host, port)
+        try:
+            await self._work(parts)
+        finally:
+            await server.stop()
+        return self._result(parts)
+
+    async def _work(self, parts: Parts) -> None:
+        watched = {
+            asyncio.create_task(self._over.wait(), name="over"),
+            asyncio.create_task(parts.book.work(), name="strategies"),
+            asyncio.create_task(self._follow_offsets(parts), name="offsets"),
+            asyncio.create_task(self._run_app(parts), name="application"),
+        }
+        if self._ends is not None:
+            watched.add(asyncio.create_task(self._drained(parts, self._ends), name="drained"))
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            self._error = self._error or task.exception()
+        await self._stop(parts)
+        for task in watched:
+            task.cancel()
+        await asyncio.gather(*watched, return_exceptions=True)
+
+    async def _run_app(self, parts: Parts) -> None:
+        """Ends when Faust does, which it should not."""
+        parts.app.in_worker = True
+        await parts.app.start()
+        await parts.app.wait_until_stopped()
+        if not self._over.is_set():
+            raise RuntimeError(f"Faust has ended: {parts.app.crash_reason!r}") from parts.app.crash_reason
+
+    async def _stop(self, parts: Parts) -> None:
+        try:
+            async with asyncio.timeout(STOPPING_S):
+                await parts.app.stop()
+        except TimeoutError:
+            log.warning("it could not stop in %g s and goes as it is; nothing is lost by that", STOPPING_S)
+
+    async def _follow_offsets(self, parts: Parts) -> None:
+        told: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(OFFSETS_EVERY_S)
+            committed = parts.shards.committed()
+            if parts.shards.ready and committed and committed != told:
+                consumer: Any = parts.app.consumer
+                await consumer.commit_positions(committed)
+                told = committed
+
+    async def _drained(self, parts: Parts, ends: Mapping[int, int]) -> None:
+        """Until every shard of ours has come to where its partition ended when the worker began."""
+        while not parts.shards.ready or not all(  # noqa: ASYNC110 - what it waits for is in many hands
+            owned.state is State.STOPPED or owned.committed >= ends.get(partition, 0)
+            for partition, owned in parts.shards.owned.items()
+        ):
+            await asyncio.sleep(LOOK_EVERY_S)
+        self._over.set()
+
+    def _end(self, error: BaseException) -> None:
+        """Something is wrong that must not be worked on with."""
+        self._error = self._error or error
+        self._over.set()
+
+    def _committed(self, _partition: int, _position: int, decided: Decided) -> None:
+        self._last_commit_s = time.monotonic()
+        for name in self._totals:
+            self._totals[name] += getattr(decided.done, name)
+
+    def _result(self, parts: Parts) -> int:
+        if self._error is not None:
+            log.critical("the worker ends", exc_info=self._error)
+            return FAILED
+        stopped = [each for each in parts.shards.stopped_for if each]
+        if self._ends is not None:
+            report(self._totals, parts.shards.first_fetch_s, self._last_commit_s)
+        return FAILED if stopped and self._ends is not None else 0
+
+
+def report(totals: Mapping[str, int], first_fetch_s: float | None, last_commit_s: float) -> None:
+    """One line for whoever measures, in one write: others may write too."""
+    seconds = max(last_commit_s - first_fetch_s, 0.0) if first_fetch_s is not None else 0.0
+    rate = round(totals["ticks"] / seconds) if seconds else 0
+    told: dict[str, Any] = {"ticks": totals["ticks"], "seconds": round(seconds, 4), "rate": rate}
+    line = json.dumps({**told, "fired_pairs": totals["fired_pairs"], "executions": totals["executions"]})
+    os.write(sys.__stdout__.fileno() if sys.__stdout__ else 1, f"{line}\n".encode())
