@@ -1,30 +1,50 @@
-"""`python -m bench [core] [state] [start]`: everything, or what is named. Figures beside each other are of one run."""
+"""`python -m bench [NAME...]`: everything, or what is named. Figures beside each other are of one run."""
 
 import argparse
+import signal
+import sys
 from collections.abc import Callable
 
-from bench import core, start, state
+from bench import core, kafka_latency, kafka_memory, kafka_recovery, kafka_throughput, start, state
+from bench.kafka_ground import RunError
 
+TICKS = 2_000_000
 REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
-    "core": lambda args: core.report(args.seed, args.ticks, args.rounds),
+    "core": lambda args: core.report(args.seed, args.ticks or TICKS, args.rounds),
     "state": lambda args: state.report(args.seed),
     "start": lambda args: start.report(args.seed, args.rounds),
+    "kafka": lambda args: kafka_throughput.report(args.seed, args.ticks or TICKS, args.rounds),
+    "latency": lambda args: kafka_latency.report(args.seed, args.seconds),
+    "recovery": lambda args: kafka_recovery.report(args.seed, args.rounds),
+    "memory": lambda args: kafka_memory.report(args.seed, args.ticks or kafka_memory.TICKS),
 }
 
 
 def main() -> None:
     """Read what to run, run it, print it."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("reports", nargs="*", metavar="|".join(REPORTS), help="default: all")
+    parser.add_argument("reports", nargs="*", metavar="NAME", help=f"{', '.join(REPORTS)}; default: all")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--ticks", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=3, help="of the slow peers; the quick ones get 2 n + 1")
+    parser.add_argument(
+        "--ticks", type=int, help=f"of core and kafka (default {TICKS:,}), and of memory (ten times that)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of core's slow peers (its quick ones get 2 n + 1), of kafka"
+    )
+    parser.add_argument("--seconds", type=float, default=kafka_latency.SECONDS, help="of latency, in each guarantee")
     args = parser.parse_args()
     unknown = set(args.reports) - REPORTS.keys()
     if unknown:
         parser.error(f"no report named {', '.join(sorted(unknown))}; there are {', '.join(REPORTS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that brokers and workers end with us
+    failed = False
     for name in args.reports or REPORTS:
-        print("\n".join(REPORTS[name](args)), flush=True)
+        try:
+            lines = REPORTS[name](args)
+        except RunError as why:  # the others are still worth running
+            lines, failed = [f"{name}: failed: {why}"], True
+        print("\n".join(lines), flush=True)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -32,12 +32,13 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def choice(*values: str) -> Callable[[str], str]:
-    """One of a few words, in any case."""
+    """One of a few words, in any case; it comes out as it stands here."""
+    known = {value.lower(): value for value in values}
 
     def read(text: str) -> str:
-        if text.lower() not in values:
+        if text.lower() not in known:
             raise ValueError(f"is not known; write {', '.join(values[:-1])} or {values[-1]}")
-        return text.lower()
+        return known[text.lower()]
 
     return read
 

@@ -9,7 +9,7 @@ would else leave a default in force, unseen.
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -65,24 +65,42 @@ class Settings:
     checkpoint_max_ticks: int = 200_000
     checkpoint_max_runs: int = 4
     checkpoint_timeout_ms: int = 30_000
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = ""
+    sasl_username: str = ""
+    sasl_password: str = field(default="", repr=False)
+    ssl_ca_file: Path | None = None
+    ssl_cert_file: Path | None = None
+    ssl_key_file: Path | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Read all settings, or raise `InputError` for the first that is wrong."""
         _refuse_unknown(environment)
         values = {}
-        for field, known in KNOWN.items():
+        for each, known in KNOWN.items():
             text = environment.get(known.variable, "").strip()
             if text:
-                values[field] = _read_one(known, text)
+                values[each] = _read_one(known, text)
         settings = cls(**values)
         _check_heartbeat(settings)
+        _check_security(settings)
         return settings
 
     @property
     def exactly_once(self) -> bool:
         """Whether checkpoints are transactions."""
         return self.processing_guarantee == "exactly_once"
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether clients name themselves to the broker."""
+        return self.security_protocol.startswith("SASL_")
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections to the broker are encrypted."""
+        return self.security_protocol.endswith("SSL")
 
     @property
     def group_id(self) -> str:
@@ -95,8 +113,10 @@ class Settings:
         return TopicNames(self.topic_prefix, self.app_id)
 
     def shown(self) -> dict[str, str]:
-        """Each setting in force, by its variable; passwords in addresses left out."""
-        return {known.variable: _as_text(getattr(self, field)) for field, known in KNOWN.items()}
+        """Each setting in force, by its variable; passwords left out."""
+        shown = {known.variable: _as_text(getattr(self, each)) for each, known in KNOWN.items()}
+        secret = KNOWN["sasl_password"].variable
+        return {**shown, secret: "***" if self.sasl_password else ""}
 
 
 class Known(NamedTuple):
@@ -110,6 +130,8 @@ class Known(NamedTuple):
 _FETCH: Final = whole_number(64 << 10, 256 << 20)
 _GUARANTEE: Final = choice("exactly_once", "at_least_once")
 _LEVEL: Final = choice("debug", "info", "warning", "error")
+_PROTOCOL: Final = choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISM: Final = choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _SESSION: Final = whole_number(500, 1_800_000)
 
 _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
@@ -136,6 +158,13 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "checkpoint_max_ticks": (whole_number(1, 1 << 22), "a checkpoint with so many ticks takes no further run"),
     "checkpoint_max_runs": (whole_number(1, 1_024), "runs of a shard that wait here; more are left with the broker"),
     "checkpoint_timeout_ms": (whole_number(1_000, 900_000), "after so long the broker gives a transaction up"),
+    "security_protocol": (_PROTOCOL, "how Kafka is talked to; or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
+    "sasl_mechanism": (_MECHANISM, "how to log in with SASL: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"),
+    "sasl_username": (str, "the name to log in with"),
+    "sasl_password": (str, "the password to log in with; never shown"),
+    "ssl_ca_file": (path, "certificates to believe, in PEM; if not set, the system's"),
+    "ssl_cert_file": (path, "our own certificate, in PEM, for brokers that ask for one"),
+    "ssl_key_file": (path, "the key of our certificate, in PEM, without a password"),
 }
 """Of each field: how its text is read, and what it means."""
 
@@ -143,8 +172,7 @@ _OWN_NAMES: Final = {"per_ticker_throttle", "use_symbol_update_tracking"}
 """Flags that are older than this program, and keep their names."""
 
 KNOWN: Final[Mapping[str, Known]] = {
-    field: Known(("" if field in _OWN_NAMES else PREFIX) + field.upper(), *meaning)
-    for field, meaning in _MEANINGS.items()
+    each: Known(("" if each in _OWN_NAMES else PREFIX) + each.upper(), *meaning) for each, meaning in _MEANINGS.items()
 }
 """What can be set, by the name of its field."""
 
@@ -187,6 +215,24 @@ def _check_heartbeat(settings: Settings) -> None:
         session = f"{KNOWN['session_timeout_ms'].variable}, which is {settings.session_timeout_ms}"
         problem = f"{settings.heartbeat_ms} is more than a third of {session}"
         raise InputError(KNOWN["heartbeat_ms"].variable, problem, f"write {most} or less, or a longer session")
+
+
+def _check_security(settings: Settings) -> None:
+    """What the protocol needs must be there; what it would leave unused is a mistake, maybe a dangerous one."""
+    protocol = f"{KNOWN['security_protocol'].variable}, which is {settings.security_protocol}"
+    for each in ("sasl_mechanism", "sasl_username", "sasl_password"):
+        if settings.uses_sasl and not getattr(settings, each):
+            raise InputError(KNOWN[each].variable, f"is not set; it is needed for {protocol}", "set it")
+    for each in ("sasl_mechanism", "sasl_username", "sasl_password", "ssl_ca_file", "ssl_cert_file", "ssl_key_file"):
+        used, fits = (settings.uses_sasl, "SASL_SSL") if each.startswith("sasl") else (settings.uses_tls, "SSL")
+        if getattr(settings, each) and not used:
+            remedy = f"set that to such as {fits}, or remove this"
+            raise InputError(KNOWN[each].variable, f"is set, and would not be used with {protocol}", remedy)
+    pair = ("ssl_cert_file", "ssl_key_file")
+    for each, other in (pair, pair[::-1]):
+        if getattr(settings, each) and not getattr(settings, other):
+            problem = f"is not set; {KNOWN[each].variable} is nothing without it"
+            raise InputError(KNOWN[other].variable, problem, "set both, or none")
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:

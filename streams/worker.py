@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -29,8 +30,11 @@ from streams.views.health import HealthServer
 log = logging.getLogger(__name__)
 
 FAILED: Final = 1
-STOPPING_S: Final = 9.0
+STOPPING_S: Final = 8.5
 """A worker must be gone within ten seconds."""
+
+LAST_RESORT_S: Final = 9.5
+"""After this the process ends without asking anybody. Nothing is lost by that: the next owner does it anew."""
 
 OFFSETS_EVERY_S: Final = 1.0
 """How often the offsets of the group follow the checkpoints."""
@@ -111,6 +115,9 @@ class Worker:
         done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             self._error = self._error or task.exception()
+        last_resort = threading.Timer(LAST_RESORT_S, os._exit, [FAILED])
+        last_resort.daemon = True
+        last_resort.start()
         await self._stop(parts)
         for task in watched:
             task.cancel()

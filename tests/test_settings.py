@@ -38,6 +38,19 @@ OTHERS = {
 }
 """Each variable with a text that is not its default, and the value."""
 
+SECURE = {
+    "TICKGATE_SECURITY_PROTOCOL": ("sasl_ssl", "SASL_SSL"),
+    "TICKGATE_SASL_MECHANISM": ("scram-sha-512", "SCRAM-SHA-512"),
+    "TICKGATE_SASL_USERNAME": ("me", "me"),
+    "TICKGATE_SASL_PASSWORD": ("Secret@1", "Secret@1"),
+    "TICKGATE_SSL_CA_FILE": ("/ca.pem", Path("/ca.pem")),
+    "TICKGATE_SSL_CERT_FILE": ("/c.pem", Path("/c.pem")),
+    "TICKGATE_SSL_KEY_FILE": ("/k.pem", Path("/k.pem")),
+}
+"""The same for those that only go together."""
+
+SECURED = {variable: text for variable, (text, _) in SECURE.items()}
+
 
 def refused(environment: dict[str, str]) -> InputError:
     with pytest.raises(InputError) as caught:
@@ -56,7 +69,7 @@ def test_unset_flags_mean_per_ticker_and_tracked() -> None:
     assert settings.use_symbol_update_tracking
 
 
-@pytest.mark.parametrize("field", KNOWN)
+@pytest.mark.parametrize("field", [field for field, known in KNOWN.items() if known.variable not in SECURE])
 def test_each_variable_sets_its_field_and_no_other(field: str) -> None:
     variable = KNOWN[field].variable
     text, value = OTHERS[variable]
@@ -64,6 +77,63 @@ def test_each_variable_sets_its_field_and_no_other(field: str) -> None:
     changed = [each.name for each in fields(Settings) if getattr(settings, each.name) != getattr(Settings(), each.name)]
     assert changed == [field]
     assert getattr(settings, field) == value
+
+
+def test_what_secures_connections_is_set_together() -> None:
+    settings = Settings.read(SECURED)
+    found = {known.variable: getattr(settings, field) for field, known in KNOWN.items() if known.variable in SECURE}
+    assert found == {variable: value for variable, (_, value) in SECURE.items()}
+    changed = [each.name for each in fields(Settings) if getattr(settings, each.name) != getattr(Settings(), each.name)]
+    assert len(changed) == len(SECURE)
+
+
+SASL = ["TICKGATE_SASL_MECHANISM", "TICKGATE_SASL_USERNAME", "TICKGATE_SASL_PASSWORD"]
+TLS = ["TICKGATE_SSL_CA_FILE", "TICKGATE_SSL_CERT_FILE", "TICKGATE_SSL_KEY_FILE"]
+
+
+@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+@pytest.mark.parametrize("missing", SASL)
+def test_sasl_without_all_that_it_needs_is_refused(protocol: str, missing: str) -> None:
+    given = {"TICKGATE_SECURITY_PROTOCOL": protocol, **{each: SECURED[each] for each in SASL}}
+    assert Settings.read(given).uses_sasl
+    error = refused({name: text for name, text in given.items() if name != missing})
+    assert (error.place, error.remedy) == (missing, "set it")
+    assert f"TICKGATE_SECURITY_PROTOCOL, which is {protocol}" in error.problem
+
+
+@pytest.mark.parametrize(
+    ("protocol", "unused"),
+    [
+        *(("PLAINTEXT", each) for each in SASL + TLS),
+        *(("SSL", each) for each in SASL),
+        *(("SASL_PLAINTEXT", each) for each in TLS),
+    ],
+)
+def test_what_the_protocol_would_leave_unused_is_refused(protocol: str, unused: str) -> None:
+    needed = {each: SECURED[each] for each in SASL} if protocol.startswith("SASL") else {}
+    environment = {"TICKGATE_SECURITY_PROTOCOL": protocol, **needed}
+    Settings.read(environment)
+    error = refused({**environment, unused: SECURED[unused]})
+    assert error.place == unused
+    assert "would not be used" in error.problem
+    assert "remove this" in error.remedy
+
+
+@pytest.mark.parametrize(("given", "missing"), [TLS[1:], TLS[:0:-1]])
+def test_a_certificate_and_its_key_go_together(given: str, missing: str) -> None:
+    error = refused({"TICKGATE_SECURITY_PROTOCOL": "SSL", given: "/f.pem"})
+    assert error.place == missing
+    assert given in error.problem
+
+
+def test_the_password_is_never_shown() -> None:
+    settings = Settings.read(SECURED)
+    shown = [each.shown()["TICKGATE_SASL_PASSWORD"] for each in (settings, Settings())]
+    assert shown == ["***", ""]
+    for missing in SECURED.keys() - {"TICKGATE_SASL_PASSWORD", *TLS}:
+        error = refused({name: text for name, text in SECURED.items() if name != missing})
+        assert "Secret" not in str(error)
+    assert "Secret" not in f"{settings} {settings!r} {settings.shown()}"
 
 
 def test_every_field_is_known_in_the_order_of_the_fields() -> None:

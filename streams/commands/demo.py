@@ -24,7 +24,7 @@ UNSEEN_S = 20.0
 
 @click.command()
 @click.option("--seconds", type=click.FloatRange(1, LONGEST_S), help="How long. Default: on a terminal until Ctrl-C.")
-@click.option("--rate", default=5_000.0, show_default=True, type=click.FloatRange(1, 100_000), help="Ticks a second.")
+@click.option("--rate", default=3_000.0, show_default=True, type=click.FloatRange(1, 100_000), help="Ticks a second.")
 @click.option("--tickers", default=2_000, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--strategies", default=300, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="The same seed, the same market.")

@@ -27,6 +27,7 @@ def strategies() -> None:
 @click.option("--prune", is_flag=True, help="Delete the strategies that stand and are not in the file.")
 def import_(*, file: Path, dry_run: bool, prune: bool) -> None:
     """Write what differs from what stands. To run it again writes nothing more."""
+    from streams.kafka.security import for_confluent
     from streams.kafka.strategy_topic import differences, read_standing, write_changes
     from streams.strategy_file import read_strategies
 
@@ -34,10 +35,12 @@ def import_(*, file: Path, dry_run: bool, prune: bool) -> None:
         current = settings()
         topic, schemas = current.topics.strategy_changes, _schemas(current, may_register=not dry_run)
         read = read_strategies(file)
-        standing = read_standing(current.broker, topic, schemas)
+        security = for_confluent(current)
+        standing = read_standing(current.broker, topic, schemas, security)
         changes = differences(standing.strategies, read.strategies, prune=prune)
         if not dry_run:
-            write_changes(current.broker, topic, schemas, changes, ts_ms=time.time_ns() // 1_000_000)
+            ts_ms = time.time_ns() // 1_000_000
+            write_changes(current.broker, topic, schemas, changes, ts_ms, security=security)
     _warn([*read.warnings, *standing.warnings])
     if dry_run:
         for change in changes:
@@ -50,13 +53,14 @@ def import_(*, file: Path, dry_run: bool, prune: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="A file for JSON lines; the terminal if not said.")
 def export(*, out: Path | None) -> None:
     """Read what stands, without the deleted, as a strategy file sorted by id."""
+    from streams.kafka.security import for_confluent
     from streams.kafka.strategy_topic import read_standing
     from streams.strategy_file import write_strategies
 
     with told_plainly():
         current = settings()
         schemas = _schemas(current, may_register=False)
-        standing = read_standing(current.broker, current.topics.strategy_changes, schemas)
+        standing = read_standing(current.broker, current.topics.strategy_changes, schemas, for_confluent(current))
         if out is not None:
             write_strategies(standing.alive, out)
         else:

@@ -21,6 +21,7 @@ def topics() -> None:
 @click.option("--grow", is_flag=True, help="Add partitions also where keys would move away from their state.")
 def apply(*, path: Path | None, dry_run: bool, grow: bool) -> None:
     """Create what is missing, alter what differs, delete nothing. To run it again changes nothing more."""
+    from streams.kafka.security import for_confluent
     from streams.kafka.topic_file import wanted_topics
     from streams.kafka.topic_plan import table
     from streams.kafka.topics import Cluster, look
@@ -29,7 +30,7 @@ def apply(*, path: Path | None, dry_run: bool, grow: bool) -> None:
     with told_plainly():
         current = settings()
         wanted = wanted_topics(current.topics, path)
-        steps = (look if dry_run else carry_out)(Cluster(current.broker), wanted, grow=grow)
+        steps = (look if dry_run else carry_out)(Cluster(current.broker, for_confluent(current)), wanted, grow=grow)
     click.echo(table(steps))
     if any(step.refusal for step in steps):
         click.echo("error: some of it was refused, see above; nothing was done", err=True)

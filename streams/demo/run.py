@@ -147,9 +147,9 @@ def ready(demo: Demo, stopped: Callable[[], bool]) -> bool:
 
 def watch(demo: Demo, feed: Child, stopped: Callable[[], bool]) -> Reading:
     """Show what happens for as long as the feed runs; returns the last reading."""
-    began = time.monotonic()
-    readings = deque([Reading(began)])
-    due = began
+    began: float | None = None
+    due = time.monotonic()
+    readings = deque([Reading(due)])
     while not (feed.ended or stopped()):
         demo.reader.read(LOOK_EVERY_S)
         if time.monotonic() < due:
@@ -160,7 +160,9 @@ def watch(demo: Demo, feed: Child, stopped: Callable[[], bool]) -> Reading:
             readings.append(reading)
             while len(readings) > 1 and readings[1].at_s < reading.at_s - RATE_OVER_S:
                 readings.popleft()
-            elapsed_s = reading.at_s - began
+            if began is None and reading.on_topic:
+                began = reading.at_s  # the feed needs some time to start
+            elapsed_s = 0.0 if began is None else reading.at_s - began
             market_ms = demo.plan.start_ms + int(elapsed_s * demo.plan.speed * 1_000)
             opening = elapsed_s < demo.plan.opening_s
             last = list(demo.reader.last)

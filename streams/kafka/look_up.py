@@ -8,16 +8,17 @@ from confluent_kafka.admin import AdminClient
 
 from streams.errors import InputError
 from streams.kafka.broker_trouble import Heard, trouble
+from streams.kafka.security import NO_SECURITY
 from streams.topic_names import TopicNames
 
 ANSWER_TIMEOUT_S: Final = 10.0
 APPLY: Final = "run `tickgate topics apply`"
 
 
-def topic_sizes(bootstrap: str, names: Collection[str]) -> dict[str, int]:
+def topic_sizes(bootstrap: str, names: Collection[str], security: Mapping[str, str] = NO_SECURITY) -> dict[str, int]:
     """Of each topic that is there, the number of its partitions; raises `InputError`."""
     heard = Heard()
-    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": heard}
+    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": heard, **security}
     admin = AdminClient(options)
     try:
         found = admin.list_topics(timeout=ANSWER_TIMEOUT_S).topics

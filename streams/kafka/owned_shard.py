@@ -104,6 +104,8 @@ class OwnedShard:
         """How far the last checkpoint came."""
         self.end = 0
         """Of the partition, as far as is known."""
+        self.hears = False
+        """Whether it must be told of changes: from when the strategies that stood were handed to it."""
         self.deciding: Deciding | None = None
         self.changes: dict[int, int] = {}
         """Of each partition of `strategy-changes`, up to where this shard has taken them."""

@@ -129,8 +129,10 @@ class Shards:
 
     async def _restore(self, owned: OwnedShard) -> None:
         partition, rows = owned.partition, self._rows.pop(owned.partition, ShardRows())
-        strategies, changes = list(self._book.strategies.values()), dict(self._book.positions)
-        refusals = list(self._book.refusals)
+        # By id, as executions stand: then what fires for one tick comes out of the kernel in order.
+        strategies = [strategy for _, strategy in sorted(self._book.strategies.items())]
+        changes, refusals = dict(self._book.positions), list(self._book.refusals)
+        owned.hears = True
         shard = self._make.shard(partition)
         restored = await asyncio.to_thread(rows.recovery.finish, shard)
         deciding = Deciding(partition, shard, restored.rows, self._tools)
@@ -167,7 +169,7 @@ class Shards:
     def told(self, news: Change | Refusal) -> None:
         """A strategy has changed, or a change was refused: each shard hears of it."""
         for partition, shard in self._owned.items():
-            if isinstance(news, Change) or partition == REFUSALS_SHARD:
+            if shard.hears and (isinstance(news, Change) or partition == REFUSALS_SHARD):
                 shard.tell(news)
 
     def refresh(self) -> None:

@@ -19,6 +19,7 @@ from streams.kafka.bad_values import BadValueError
 from streams.kafka.broker_trouble import Heard, trouble
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.registry import RegistryError, Schemas
+from streams.kafka.security import NO_SECURITY
 from streams.kafka.strategy_records import record_of, strategy_of
 from streams.kafka.whole_topic import Record, read_whole
 
@@ -45,11 +46,11 @@ class Standing(NamedTuple):
         return [strategy for strategy in found if strategy.status is not Status.DELETED]
 
 
-def read_standing(bootstrap: str, topic: str, schemas: Schemas) -> Standing:
+def read_standing(bootstrap: str, topic: str, schemas: Schemas, security: Mapping[str, str] = NO_SECURITY) -> Standing:
     """Read the topic and fold it, as every worker does; raises `InputError`."""
     found, decoder = Standing({}, []), Decoder(schemas, RECORD)
     with _registry_told():
-        for record in read_whole(bootstrap, topic):
+        for record in read_whole(bootstrap, topic, security):
             problem = fold(found.strategies, record, decoder)
             if problem:
                 found.warnings.append(f"{topic}, partition {record.partition}, offset {record.offset}: {problem}")
@@ -113,13 +114,21 @@ def _next_version(now: Strategy, change: Strategy) -> Strategy:
     return replace(change, version=max(now.version + 1, change.version))
 
 
-def write_changes(bootstrap: str, topic: str, schemas: Schemas, changes: Collection[Strategy], ts_ms: int) -> None:
+def write_changes(  # noqa: PLR0913 - the last by name
+    bootstrap: str,
+    topic: str,
+    schemas: Schemas,
+    changes: Collection[Strategy],
+    ts_ms: int,
+    *,
+    security: Mapping[str, str] = NO_SECURITY,
+) -> None:
     """Send changes, and wait until the broker has every one; raises `InputError` for the first that it has not."""
     with _registry_told():
         encoder = Encoder(schemas, [RECORD])
     records = [(change.strategy_id, _value(encoder, change, ts_ms)) for change in changes]
     heard = Heard()
-    producer = Producer(_options(bootstrap, heard))
+    producer = Producer({**_options(bootstrap, heard), **security})
     refused: list[tuple[str, KafkaError]] = []
 
     def told(error: KafkaError | None, message: Message) -> None:

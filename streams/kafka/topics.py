@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from streams.errors import InputError
 from streams.kafka.broker_trouble import UNSUPPORTED, Heard, trouble
+from streams.kafka.security import NO_SECURITY
 from streams.kafka.topic_plan import Standing, Step, Wanted, plan
 
 ANSWER_TIMEOUT_S: Final = 10.0
@@ -31,11 +32,14 @@ _RACES: Final = frozenset({"TOPIC_ALREADY_EXISTS", "UNKNOWN_TOPIC_OR_PART"})
 class Cluster:
     """What of a Kafka cluster has to do with topics."""
 
-    def __init__(self, bootstrap: str, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    def __init__(
+        self, bootstrap: str, security: Mapping[str, str] = NO_SECURITY, *, answer_timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> None:
+        """Take where it is, and what `security.for_confluent` says."""
         self.bootstrap = bootstrap
         self.answer_timeout_s = answer_timeout_s
         self._heard = Heard()
-        options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": self._heard}
+        options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": self._heard, **security}
         self._admin = AdminClient(options)
 
     def standing(self, names: Iterable[str]) -> dict[str, Standing]:

@@ -301,6 +301,8 @@ class Consumer(driver.Consumer):
         Faust's own way ends the worker where the broker is away for a moment.
         """
         offsets = {TP(self.ticks_topic, partition): offset for partition, offset in positions.items()}
+        if not offsets:
+            return
         thread = cast("ConsumerThread", self._thread)
         await thread.call_thread(thread.commit_positions, offsets)
 

@@ -4,7 +4,7 @@ What arrives in between is the next reader's. No group is joined and no offset c
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, TopicPartition
@@ -13,6 +13,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streams.errors import InputError
 from streams.kafka.broker_trouble import UNREACHABLE, Heard, trouble
+from streams.kafka.security import NO_SECURITY
 
 ANSWER_TIMEOUT_S: Final = 10.0
 SILENCE_TIMEOUT_S: Final = 30.0
@@ -42,10 +43,12 @@ class Record(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
-def read_whole(bootstrap: str, topic: str, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> Iterator[Record]:
+def read_whole(
+    bootstrap: str, topic: str, security: Mapping[str, str] = NO_SECURITY, *, answer_timeout_s: float = ANSWER_TIMEOUT_S
+) -> Iterator[Record]:
     """All records of the topic that are committed by now; raises `InputError`."""
     heard = Heard()
-    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": heard}
+    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": heard, **security}
     try:
         ends = _ends(AdminClient(options), topic, answer_timeout_s)
         if ends is None:
@@ -55,10 +58,10 @@ def read_whole(bootstrap: str, topic: str, answer_timeout_s: float = ANSWER_TIME
         raise trouble(error, f"topic {topic} at {bootstrap}", "read it", heard.last) from error
 
 
-def committed_ends(bootstrap: str, topic: str) -> dict[int, int]:
+def committed_ends(bootstrap: str, topic: str, security: Mapping[str, str] = NO_SECURITY) -> dict[int, int]:
     """Behind the last committed record of each partition that has any; raises `InputError`."""
     heard = Heard()
-    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": heard}
+    options: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": heard, **security}
     try:
         return _ends(AdminClient(options), topic, ANSWER_TIMEOUT_S) or {}
     except KafkaException as error:

@@ -26,7 +26,7 @@ class PrintingShards:
     def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
         say(seeked={partition: offset for partition, (offset, _) in positions.items()})
 
-    def wants_more(self, partition: int) -> bool:
+    def wants_more(self, partition: int) -> bool:  # noqa: ARG002 - as the transport calls it
         return True
 
     def fetched(self) -> None:

@@ -1,0 +1,236 @@
+"""The audit that ends a run: what is on the topics against what the oracle makes of the input, record by record.
+
+With exactly_once everything must be equal: every execution in all its fields, each once. With at_least_once a
+checkpoint that was cut off is decided again. So executions may repeat; and where the strategy was edited in between,
+the first attempt may have run what the second no longer would, and may stand in the state. Such a strategy is counted
+as overtaken, and held to less: what its newer version would have run, the older must have run as late or later.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from streams.core.events import Mode
+from streams.core.timeframes import bucket_start, parse_timeframe
+from streams.reference_data import load_conditions
+from streams.settings import Settings
+from tests.chaos.expected import Expected, Rules, Versions, Wanted, all_versions, expect
+from tests.chaos.journal import Execution, Journal, read_journal
+from tests.chaos.letters import letter_findings
+from tests.chaos.state import Finding, state_findings
+
+Triple = tuple[str, str, int]
+
+
+class Report(NamedTuple):
+    """What the audit has seen, and what it has found amiss."""
+
+    ticks: int
+    checkpoints: int
+    executions: int
+    pairs: int
+    """Strategies, tickers and buckets that had to run."""
+    repeats: int
+    """Pairs that ran once more, which at_least_once may do."""
+    asides: int
+    """Checkpoints of workers that had been replaced, which at_least_once does not shut out."""
+    overtaken: int
+    """Strategies of which an attempt was decided again with a newer version."""
+    letters: int
+    left: int
+    """Ticks behind the last positions."""
+    findings: tuple[Finding, ...]
+
+    def count(self, kind: str) -> int:
+        """How many findings of a kind there are."""
+        return sum(finding.kind == kind for finding in self.findings)
+
+
+def audit(settings: Settings) -> Report:
+    """Read the topics of a run that worked by these settings, and judge them."""
+    conditions = load_conditions(settings.conditions)
+    journal = read_journal(settings.broker, settings.topics, conditions)
+    mode = Mode.PER_TICKER if settings.per_ticker_throttle else Mode.LEGACY
+    return judge(journal, Rules(conditions, mode, settings.exactly_once))
+
+
+def assert_exact(report: Report) -> None:
+    """Raise for the first difference, with its place."""
+    if report.findings:
+        first, more = report.findings[0], len(report.findings) - 1
+        raise AssertionError(f"{first}" + (f" (and {more} more)" if more else ""))
+
+
+def judge(journal: Journal, rules: Rules) -> Report:
+    """Hold a run against the oracle."""
+    shards = [expect(journal, shard, rules) for shard in range(journal.shards)]
+    case = Case(journal, shards, exactly_once=rules.exactly_once)
+    found = [
+        *case.positions(),
+        *case.executions(),
+        *state_findings(journal, shards, case.overtaken),
+        *letter_findings(journal, shards, exactly_once=rules.exactly_once),
+    ]
+    left = sum(each.record.offset >= shards[p].end for p, ticks in journal.ticks.items() for each in ticks)
+    return Report(
+        sum(shard.ticks for shard in shards),
+        sum(len(shard.cuts) for shard in shards),
+        len(journal.executions),
+        len(case.wanted),
+        sum((case.ran - Counter(set(case.ran))).values()),
+        sum(len(shard.asides) for shard in shards),
+        len(case.overtaken),
+        len(journal.letters),
+        left,
+        tuple(found),
+    )
+
+
+class Case:
+    """One run's executions and letters against those it must have."""
+
+    def __init__(self, journal: Journal, shards: Sequence[Expected], *, exactly_once: bool) -> None:
+        self.journal, self.shards, self.exactly_once = journal, shards, exactly_once
+        self.expected = [wanted for shard in shards for wanted in shard.executions]
+        self.versions: Versions = all_versions(journal)
+        self.wanted = {triple: each for each in self.expected for triple in triples(each)}
+        self.ran = Counter(triple for each in journal.executions for triple in triples(each))
+
+    def positions(self) -> Iterator[Finding]:
+        """Positions that cannot be; what stands behind one is not looked at."""
+        for shard in self.shards:
+            for each in shard.misplaced:
+                yield Finding("position", self.row(each.shard, each.row), each.problem)
+
+    def row(self, shard: int, offset: int) -> str:
+        """Name a position row."""
+        return f"{self.journal.names.changelog('last_bucket')}-{shard}, offset {offset}"
+
+    def place(self, execution: Execution) -> str:
+        """Name an execution."""
+        record = execution.record
+        return f"{self.journal.names.alert_executions}-{record.partition}, offset {record.offset}"
+
+    @cached_property
+    def orphans(self) -> dict[str, list[Execution]]:
+        """By strategy, executions of attempts that were decided again with another version."""
+        found: dict[str, list[Execution]] = defaultdict(list)
+        for each in self.journal.executions:
+            cause, shard = each.fields["cause"], self.shards[each.partition]
+            ends = {cause["first_offset"], cause["last_offset"]}
+            if {shard.version_at(each.strategy_id, at) for at in ends} != {each.fields["strategy_version"]}:
+                found[each.strategy_id].append(each)
+        return {} if self.exactly_once else found
+
+    @property
+    def overtaken(self) -> frozenset[str]:
+        """Strategies of which there are such executions."""
+        return frozenset(self.orphans)
+
+    def executions(self) -> Iterator[Finding]:
+        """Lost, repeated, unfounded; and where all are there, whether each is as it must be."""
+        if not self.exactly_once:
+            yield from self._lost()
+            yield from self._unfounded()
+            return
+        found = [*self._lost(), *self._too_many()]
+        yield from found or self._fields()
+
+    def _lost(self) -> Iterator[Finding]:
+        for triple, wanted in self.wanted.items():
+            if triple not in self.ran and not self._covered(triple):
+                cause = wanted.fields["cause"]
+                offsets = f"offsets {cause['first_offset']} to {cause['last_offset']}"
+                what = f"{shown(triple)} was never sent; checkpoint of {self.row(wanted.shard, wanted.row)}"
+                yield Finding("lost", f"{cause['topic']}-{wanted.shard}, {offsets}", what)
+
+    def _covered(self, triple: Triple) -> bool:
+        """Whether an older version ran it, in this bucket or a later one."""
+        strategy_id, ticker, bucket_ms = triple
+        return any(
+            each.fields["bucket_ms"] >= bucket_ms
+            and (not ticker or not each.fields["tickers"] or ticker in each.fields["tickers"])
+            for each in self.orphans.get(strategy_id, ())
+        )
+
+    def _too_many(self) -> Iterator[Finding]:
+        seen: dict[Triple, Execution] = {}
+        for each in self.journal.executions:
+            for triple in triples(each):
+                if triple in seen:
+                    yield Finding(
+                        "repeated", self.place(each), f"{shown(triple)}, first sent {self.place(seen[triple])}"
+                    )
+                elif triple not in self.wanted:
+                    yield Finding("unfounded", self.place(each), f"{shown(triple)} should not have fired")
+                seen.setdefault(triple, each)
+
+    def _unfounded(self) -> Iterator[Finding]:
+        """Whatever the cuts: what the oracle would not have run was an attempt's, and its ticks are there."""
+        whole = {(each.fields["execution_id"], *triples(each)) for each in self.expected}
+        for each in self.journal.executions:
+            is_behind = each.fields["cause"]["last_offset"] >= self.shards[each.partition].end
+            if is_behind or (each.fields["execution_id"], *triples(each)) in whole:
+                continue  # the first: its checkpoint was cut off, and has not been decided again yet
+            problem = self._why_unfounded(each)
+            strange = [triple for triple in triples(each) if triple not in self.wanted]
+            if not problem and strange and each.strategy_id not in self.orphans:
+                problem = f"{shown(strange[0])} should not have fired"
+            if problem:
+                yield Finding("unfounded", self.place(each), f"{each.fields['execution_id']}: {problem}")
+
+    def _why_unfounded(self, execution: Execution) -> str:
+        fields, cause = execution.fields, execution.fields["cause"]
+        strategy = self.versions.get((execution.strategy_id, fields["strategy_version"]))
+        if strategy is None:
+            return f"there is no active version {fields['strategy_version']}"
+        timeframe = parse_timeframe(strategy.timeframe)
+        brought = set()
+        for each in self.journal.ticks.get(cause["partition"], ()):
+            if cause["first_offset"] <= each.record.offset <= cause["last_offset"] and each.tick:
+                bucket_ms = bucket_start(each.tick.ts_ms, timeframe, strategy.time_zone, strategy.session)
+                if bucket_ms == fields["bucket_ms"]:
+                    brought.add(each.tick.ticker)
+        tickers = set(fields["tickers"])
+        if fields["scope"] == "universe":
+            return "" if brought and not tickers else "no tick of its cause is in its bucket"
+        strangers = sorted(tickers - strategy.universe if strategy.universe else tickers)
+        if strangers:
+            return f"{strangers[0]} is not in the universe of version {strategy.version}"
+        absent = sorted(tickers - brought)
+        return f"{absent[0]} has no tick in its cause that is in its bucket" if absent else ""
+
+    def _fields(self) -> Iterator[Finding]:
+        """Of each strategy and shard, the executions are those expected, in their order and in all their fields."""
+        wanted, sent = defaultdict(list), defaultdict(list)
+        for each in self.expected:
+            wanted[each.strategy_id, each.shard].append(each)
+        for execution in self.journal.executions:
+            sent[execution.strategy_id, execution.partition].append(execution)
+        for key in sorted(wanted.keys() | sent.keys()):
+            for one, other in zip(wanted[key], sent[key], strict=False):
+                yield from self._compared(one, other)
+            if len(wanted[key]) != len(sent[key]):
+                what = f"{len(sent[key])} executions of {key[0]} where there should be {len(wanted[key])}"
+                yield Finding("fields", f"{self.journal.names.ticks}-{key[1]}", what)
+
+    def _compared(self, wanted: Wanted, sent: Execution) -> Iterator[Finding]:
+        if (sent.record.key or b"").decode() != wanted.strategy_id:
+            yield Finding("fields", self.place(sent), f"its key is {sent.record.key!r}")
+        for name, value in wanted.fields.items():
+            if sent.fields[name] != value:
+                yield Finding("fields", self.place(sent), f"{name} is {sent.fields[name]!r}, must be {value!r}")
+                return
+
+
+def triples(execution: Execution | Wanted) -> list[Triple]:
+    """What runs; no ticker: the whole universe."""
+    fields = execution.fields
+    return [(fields["strategy_id"], ticker, fields["bucket_ms"]) for ticker in fields["tickers"] or [""]]
+
+
+def shown(triple: Triple) -> str:
+    """Name what runs."""
+    strategy_id, ticker, bucket_ms = triple
+    return f"{strategy_id} on {ticker or 'its universe'} in bucket {bucket_ms}"

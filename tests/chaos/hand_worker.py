@@ -1,0 +1,89 @@
+"""A worker by hand, in one thread: decides, encodes and hands out what the real one should send, cut as it is told to.
+
+The audit is tested on what it leaves.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+
+import numpy as np
+
+from streams.core.events import Tick
+from streams.core.executions import Executions
+from streams.core.shard import Shard, Ticks
+from streams.core.state_rows import StateRows
+from streams.kafka.bad_values import Reason
+from streams.kafka.codec import Encoder
+from streams.kafka.dead_letters import Refused, dead_letter
+from streams.kafka.registry import FileSchemas
+from streams.reference_data import load_conditions
+from streams.settings import Settings
+from tests.chaos.journal import InputChange, InputTick, Journal, shard_of
+from tests.chaos.rig import Out, outputs
+
+EXECUTION_SCHEMA = 3
+
+
+class HandShard:
+    """One shard of it."""
+
+    def __init__(self, settings: Settings, shard: int, shards: int) -> None:
+        def mine(key: str) -> bool:
+            return shard_of(key, shards) == shard
+
+        self.names, self.number = settings.topics, shard
+        self.shard = Shard(load_conditions(), owns=mine, is_home=mine)
+        self.executions = Executions(self.shard, self.names.ticks, shard, EXECUTION_SCHEMA)
+        self.rows = StateRows(self.shard)
+        self.encoder = Encoder(FileSchemas(), ["dead_letter"])
+
+    def checkpoint(
+        self, changes: list[InputChange], ticks: list[InputTick], next_offset: int, known: Mapping[int, int]
+    ) -> Iterator[Out]:
+        """What one checkpoint sends."""
+        for change in changes:
+            if change.change is not None:
+                self.shard.change(change.change)
+            if change.refused and self.number == 0:
+                yield self._letter(self.names.strategy_changes, change)
+        good = [(each.record.offset, each.tick) for each in ticks if each.tick is not None]
+        fires = self.shard.step(columns_of(self.shard, [tick for _, tick in good]))
+        self.rows.note(fires)
+        offsets = np.array([offset for offset, _ in good], np.int64)
+        yield from outputs(self.names.alert_executions, self.executions.encode(fires, offsets))
+        for tick in ticks:
+            if tick.refused:
+                yield self._letter(self.names.ticks, tick)
+        for topic, records in zip(self.names.changelogs, self.rows.encode(next_offset, known), strict=True):
+            yield from outputs(topic, records, self.number)
+
+    def _letter(self, topic: str, refused: InputTick | InputChange) -> Out:
+        record = refused.record
+        stood = Refused(topic, record.partition, record.offset, 0, record.key, record.value)
+        letter = dead_letter(self.encoder, stood, Reason(refused.refused, "", ""))
+        return Out(letter.topic, letter.key, letter.value)
+
+
+def columns_of(shard: Shard, ticks: list[Tick]) -> Ticks:
+    """Ticks as the shard takes them."""
+    names = sorted({tick.ticker for tick in ticks})
+    number = {name: at for at, name in enumerate(names)}
+    name_of = np.array([number[tick.ticker] for tick in ticks], np.int32)
+    times = np.array([tick.ts_ms for tick in ticks], np.int64)
+    codes = np.array([code for tick in ticks for code in tick.conditions], np.int32)
+    ends = np.array(list(accumulate(len(tick.conditions) for tick in ticks)), np.int64)
+    return shard.from_columns(names, name_of, times, codes, ends)[0]
+
+
+def work(settings: Settings, journal: Journal, ticks_at_once: int) -> Iterator[Out]:
+    """Work up a run's input: in each checkpoint so many ticks, with as large a share of the changes."""
+    for number in range(journal.shards):
+        shard, ticks = HandShard(settings, number, journal.shards), journal.ticks[number]
+        known = dict.fromkeys(journal.changes, 0)
+        for start in range(0, len(ticks), ticks_at_once):
+            part = ticks[start : start + ticks_at_once]
+            share = (start + len(part)) / len(ticks)
+            ends = {p: max(known[p], int(len(all_of) * share)) for p, all_of in journal.changes.items()}
+            changes = [each for p, end in ends.items() for each in journal.changes[p][known[p] : end]]
+            yield from shard.checkpoint(changes, part, part[-1].record.offset + 1, ends)
+            known = ends

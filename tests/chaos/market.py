@@ -1,0 +1,136 @@
+"""A small made-up market with all that may go wrong in it, from a seed: ticks, edits of strategies, bad records."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+from typing import Final, NamedTuple
+
+from streams.core.events import Mode, Status, Strategy
+from streams.core.lifecycle import MOVES
+from streams.kafka.codec import Encoder
+from streams.kafka.registry import FileSchemas
+from streams.kafka.strategy_records import record_of
+from tests.core.avro_bytes import codes, framed, tick
+
+START_MS: Final = 1_760_000_000_000
+STEP_MS: Final = 400
+"""Between two ticks, in the mean."""
+
+TIMEFRAMES: Final = ("1m", "1m", "1m", "5m", "5m", "15m", "1h", "1d")
+SIZES: Final = (1, 1, 2, 5, 10, 30, 100, 0)
+"""Of universes; none: every ticker."""
+
+NOT_PRICE_RELEVANT: Final = 2
+TICKS: Final = "ticks"
+CHANGES: Final = "strategy-changes"
+BY_KEY: Final = -1
+CHANGES_EVERY: Final = 60
+BAD_EVERY: Final = 90
+"""Ticks between two of them, in the mean."""
+
+
+class Sent(NamedTuple):
+    """A record to send."""
+
+    topic: str
+    """Without its prefix."""
+    key: bytes | None
+    value: bytes | None
+    partition: int = BY_KEY
+
+
+class Market:
+    """Makes records, one after the other, for good; the same seed makes the same."""
+
+    def __init__(self, seed: int, tickers: int = 300, strategies: int = 40) -> None:
+        self.pick = Random(seed)
+        self.tickers = [f"T{number}" for number in range(tickers)]
+        self.ids = [f"s{number}" for number in range(strategies)]
+        self.standing: dict[str, Strategy] = {}
+        self.now_ms = START_MS
+        self._encoder = Encoder(FileSchemas(), ["strategy_change"])
+
+    def opening(self) -> list[Sent]:
+        """The first version of each strategy."""
+        return [self._sent(self._born(strategy_id)) for strategy_id in self.ids]
+
+    def ticks(self, count: int) -> Iterator[Sent]:
+        """So many ticks, with edits and bad records between them."""
+        for _ in range(count):
+            if not self.pick.randrange(CHANGES_EVERY):
+                yield self._change()
+            if not self.pick.randrange(BAD_EVERY):
+                yield self._bad_tick()
+            yield self._tick()
+
+    def _tick(self) -> Sent:
+        """One trade: some tickers trade more than others, some trades are late, some do not move the price."""
+        self.now_ms += self.pick.randrange(2 * STEP_MS)
+        late_ms = self.pick.choice((0,) * 12 + (1, 500, 60_000, 400_000))
+        ticker = self.tickers[int(len(self.tickers) * self.pick.random() ** 2)].encode()
+        conditions = self.pick.choice((b"\0",) * 9 + (codes(0, 14), codes(NOT_PRICE_RELEVANT)))
+        return Sent(TICKS, ticker, tick(ticker, self.now_ms - late_ms, conditions))
+
+    def _bad_tick(self) -> Sent:
+        """A record that is no tick, or one that lies where it does not belong."""
+        good = self._tick()
+        assert good.value is not None
+        value: bytes | None = self.pick.choice(
+            (None, b"", b"\0\0", b"\1" + good.value[1:], good.value[:-3], good.value + b"x", framed(b"", 77))
+        )
+        bad = good._replace(value=value)
+        astray = good._replace(partition=0)
+        return self.pick.choice((bad, bad, bad, good._replace(key=None), astray))
+
+    def _born(self, strategy_id: str, version: int = 1) -> Strategy:
+        universe = frozenset(self.pick.sample(self.tickers, min(self.pick.choice(SIZES), len(self.tickers))))
+        mode = self.pick.choice((None, None, None, Mode.LEGACY, Mode.PER_TICKER))
+        timeframe = self.pick.choice((*TIMEFRAMES * 4, "5 minutes"))
+        return Strategy(strategy_id, timeframe, universe, version=version, mode=mode)
+
+    def _change(self) -> Sent:
+        """The next version of some strategy, mostly; or a record that does not count."""
+        old = self.standing[self.pick.choice(self.ids)]
+        if not self.pick.randrange(8):
+            return self._bad_change(old)
+        return self._sent(self._next(old))
+
+    def _next(self, old: Strategy) -> Strategy:
+        version = old.version + 1
+        if old.status is Status.DELETED:
+            return self._born(old.strategy_id, version)
+        if old.status is not Status.ACTIVE:
+            return replace(old, status=Status.ACTIVE, version=version)
+        match self.pick.randrange(8):
+            case 0 | 1:
+                return replace(old, status=self.pick.choice(sorted(MOVES[old.status])), version=version)
+            case 2:
+                return replace(old, timeframe=self.pick.choice(TIMEFRAMES), version=version)
+            case 3:
+                return self._born(old.strategy_id, version)
+            case _:
+                some = frozenset(self.pick.sample(self.tickers, 3))
+                return replace(old, universe=old.universe ^ some, version=version)
+
+    def _bad_change(self, old: Strategy) -> Sent:
+        key, good = old.strategy_id.encode(), self._value(replace(old, version=old.version + 1))
+        conflict = self._value(replace(old, timeframe="2m"))
+        again, stale = self._value(old), self._value(replace(old, version=max(1, old.version - 1), timeframe="3m"))
+        value = self.pick.choice((b"", good[:-2], b"\7" + good[1:], framed(b"", 77), conflict, again, stale))
+        key_of_another = self.ids[0 if old.strategy_id != self.ids[0] else 1].encode()
+        return self.pick.choice(
+            (
+                Sent(CHANGES, key, value),
+                Sent(CHANGES, key, value),
+                Sent(CHANGES, b"\xff", good),
+                Sent(CHANGES, key_of_another, good),
+                Sent(CHANGES, b"never there", None),
+            )
+        )
+
+    def _sent(self, strategy: Strategy) -> Sent:
+        self.standing[strategy.strategy_id] = strategy
+        return Sent(CHANGES, strategy.strategy_id.encode(), self._value(strategy))
+
+    def _value(self, strategy: Strategy) -> bytes:
+        return self._encoder.encode("strategy_change", record_of(strategy, self.now_ms))

@@ -1,0 +1,284 @@
+"""The audit finds what it is there to find: right topics pass, and each way to spoil them is found and named."""
+
+import uuid
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from streams.core.events import Mode
+from streams.core.special_rows import put_position
+from streams.kafka.whole_topic import Record
+from streams.reference_data import load_conditions
+from streams.settings import Settings
+from tests.chaos.audit import Report, assert_exact, audit, judge
+from tests.chaos.expected import Rules, expect
+from tests.chaos.hand_worker import work
+from tests.chaos.journal import Journal, read_journal
+from tests.chaos.market import Market
+from tests.chaos.rig import Out, Sender, inputs, make_topics
+from tests.kafka.shared_broker import SharedBroker
+
+SHARDS = 2
+TICKS = 3_000
+CONDITIONS = load_conditions()
+
+
+class Run:
+    """Topics of a run that went well, and the settings it had."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.settings = Settings(broker=bootstrap, topic_prefix=f"{uuid.uuid4().hex[:8]}.")
+        names = self.settings.topics
+        make_topics(bootstrap, names, SHARDS)
+        self.sender, market = Sender(bootstrap), Market(seed=4, tickers=60, strategies=24)
+        self.send(inputs(names, [*market.opening(), *market.ticks(TICKS)]))
+        self.send(work(self.settings, self.read(), ticks_at_once=190))
+
+    def send(self, records: Iterable[Out]) -> None:
+        self.sender.send(records)
+        self.sender.flush()
+
+    def read(self) -> Journal:
+        return read_journal(self.settings.broker, self.settings.topics, CONDITIONS)
+
+
+@pytest.fixture(scope="module")
+def run(session_broker: SharedBroker) -> Run:
+    return Run(session_broker.bootstrap)
+
+
+@pytest.fixture(scope="module")
+def good(run: Run) -> Journal:
+    return run.read()
+
+
+def judged(journal: Journal, *, exactly_once: bool = True) -> Report:
+    return judge(journal, Rules(CONDITIONS, Mode.PER_TICKER, exactly_once))
+
+
+def found(journal: Journal, kind: str, *, exactly_once: bool = True) -> str:
+    """The first finding, which must be of this kind."""
+    with pytest.raises(AssertionError) as raised:
+        assert_exact(judged(journal, exactly_once=exactly_once))
+    assert str(raised.value).startswith(f"{kind}: ")
+    return str(raised.value)
+
+
+def of_tickers(journal: Journal) -> int:
+    """Where an execution for several tickers stands, somewhere in the middle."""
+    middle = len(journal.executions) // 2
+    return next(at for at in range(middle, 2 * middle) if len(journal.executions[at].fields["tickers"]) > 1)
+
+
+def place(journal: Journal, at: int) -> str:
+    record = journal.executions[at].record
+    return f"alert-executions-{record.partition}, offset {record.offset}: "
+
+
+def with_fields(journal: Journal, at: int, **fields: object) -> Journal:
+    changed = journal.executions[at]._replace(fields={**journal.executions[at].fields, **fields})
+    return journal._replace(executions=[*journal.executions[:at], changed, *journal.executions[at + 1 :]])
+
+
+def with_rows(journal: Journal, change: Callable[[list[Record]], list[Record]], shard: int = 0) -> Journal:
+    rows = journal.rows[shard]
+    return journal._replace(rows={**journal.rows, shard: rows._replace(last_bucket=change(rows.last_bucket))})
+
+
+def test_a_run_that_went_well_is_exact_and_has_everything_in_it(run: Run, good: Journal) -> None:
+    report = audit(run.settings)
+    assert_exact(report)
+    assert report.ticks == sum(map(len, good.ticks.values())) > TICKS
+    assert report.checkpoints > 10
+    assert report.pairs > 1_000
+    assert (report.repeats, report.overtaken, report.left) == (0, 0, 0)
+    assert {each.fields["mode"] for each in good.executions} == {"per_ticker", "legacy", "global"}
+    reasons = {each.fields["reason"] for each in good.letters}
+    assert {"null_value", "null_key", "truncated", "wrong_magic", "unknown_schema_id", "bad_key"} <= reasons
+    assert {"wrong_partition", "other_key", "change_conflict", "trailing_bytes"} <= reasons
+
+
+def test_it_is_exact_too_where_repeats_are_allowed(good: Journal) -> None:
+    assert_exact(judged(good, exactly_once=False))
+
+
+def test_it_reads_what_was_sent_twice_from_the_topic(session_broker: SharedBroker) -> None:
+    run = Run(session_broker.bootstrap)
+    record = run.read().executions[0].record
+    run.send([Out(run.settings.topics.alert_executions, record.key, record.value)])
+    assert audit(run.settings).count("repeated") > 0
+
+
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_an_execution_that_is_missing_is_lost(good: Journal, exactly_once: bool) -> None:
+    at = of_tickers(good)
+    fields = good.executions[at].fields
+    without = good._replace(executions=[*good.executions[:at], *good.executions[at + 1 :]])
+    message = found(without, "lost", exactly_once=exactly_once)
+    assert f"ticks-{fields['cause']['partition']}, offsets {fields['cause']['first_offset']} to" in message
+    assert f"{fields['strategy_id']} on {fields['tickers'][0]} in bucket {fields['bucket_ms']}" in message
+
+
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_a_ticker_that_is_missing_is_lost(good: Journal, exactly_once: bool) -> None:
+    at = of_tickers(good)
+    tickers = good.executions[at].fields["tickers"]
+    message = found(with_fields(good, at, tickers=tickers[1:]), "lost", exactly_once=exactly_once)
+    assert f" on {tickers[0]} in bucket " in message
+
+
+def test_an_execution_that_is_there_twice_is_repeated(good: Journal) -> None:
+    at = of_tickers(good)
+    again = good.executions[at]._replace(record=good.executions[at].record._replace(offset=10**6))
+    journal = good._replace(executions=[*good.executions, again])
+    assert "offset 1000000: " in found(journal, "repeated")
+    report = judged(journal, exactly_once=False)
+    assert_exact(report)
+    assert report.repeats == len(again.fields["tickers"])
+
+
+def test_a_wrong_bucket_is_a_loss_and_something_unfounded(good: Journal) -> None:
+    at = of_tickers(good)
+    journal = with_fields(good, at, bucket_ms=good.executions[at].fields["bucket_ms"] + 60_000_000)
+    found(journal, "lost")
+    report = judged(journal)
+    assert (report.count("lost"), report.count("unfounded")) == (len(good.executions[at].fields["tickers"]),) * 2
+
+
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_an_execution_too_many_is_unfounded(good: Journal, exactly_once: bool) -> None:
+    at = of_tickers(good)
+    journal = good._replace(executions=[*good.executions, good.executions[at]])
+    journal = with_fields(journal, len(good.executions), bucket_ms=60_000)
+    assert place(good, at) in found(journal, "unfounded", exactly_once=exactly_once)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("execution_id", "x"),
+        ("strategy_version", 99),
+        ("mode", "legacy"),
+        ("timeframe", "2m"),
+        ("ts", 1),
+        ("run_id", "x"),
+        ("cause", {"topic": "other", "partition": 0, "first_offset": 0, "last_offset": 1}),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(good: Journal, name: str, value: object) -> None:
+    at = next(at for at, each in enumerate(good.executions) if each.partition == 0 and len(each.fields["tickers"]) > 1)
+    message = found(with_fields(good, at, **{name: value}), "fields")
+    assert place(good, at) in message
+    assert f"{name} is {value!r}, must be " in message
+
+
+def test_tickers_in_another_order_are_named(good: Journal) -> None:
+    at = of_tickers(good)
+    tickers = good.executions[at].fields["tickers"]
+    assert "tickers is " in found(with_fields(good, at, tickers=tickers[::-1]), "fields")
+
+
+def test_executions_in_another_order_are_named(good: Journal) -> None:
+    assert "execution_id is " in found(good._replace(executions=good.executions[::-1]), "fields")
+
+
+def test_a_state_row_that_is_missing_is_found(good: Journal) -> None:
+    keys = [row.key for row in good.rows[0].last_bucket]
+    key = next(key for key in keys if key and key.startswith(b"T") and keys.count(key) > 1)
+    last = len(keys) - 1 - keys[::-1].index(key)
+    journal = with_rows(good, lambda rows: [*rows[:last], *rows[last + 1 :]])
+    assert f" on {key.decode()} is " in found(journal, "state")
+    assert judged(journal).count("fold") > 0
+    found(journal, "state", exactly_once=False)
+
+
+def test_a_row_of_last_updates_that_is_missing_is_found(good: Journal) -> None:
+    rows = good.rows[1]
+    journal = good._replace(rows={**good.rows, 1: rows._replace(last_update=rows.last_update[:-1])})
+    ticker = (rows.last_update[-1].key or b"").decode()
+    assert f"ticks-1: last update of {ticker} is " in found(journal, "state")
+
+
+def test_a_strategys_row_that_is_missing_is_found(good: Journal) -> None:
+    journal = with_rows(good, lambda rows: [row for row in rows if not (row.key or b"").startswith(b"\0s")])
+    assert "names a strategy that has no row" in found(journal, "state")
+
+
+def moved(good: Journal, which: int, by: int) -> Journal:
+    """The journal with one position changed."""
+    row = good.rows[0].cuts[which]
+    position = row.position._replace(next_offset=row.position.next_offset + by)
+    value = put_position(position)[1]
+    return with_rows(good, lambda rows: [r._replace(value=value) if r.offset == row.offset else r for r in rows])
+
+
+def test_a_position_too_far_is_a_loss_or_past_the_end(good: Journal) -> None:
+    offset = good.rows[0].cuts[-1].offset
+    message = found(moved(good, -1, 1), "position")
+    assert f"last_bucket-changelog-0, offset {offset}: " in message
+    assert "past the end" in message
+
+
+def test_ticks_that_a_position_skips_are_lost(good: Journal) -> None:
+    """As if the ticks of one checkpoint had not been decided: its executions are not there, and its position is."""
+    before, after = good.rows[0].cuts[3], good.rows[0].cuts[4]
+    skipped = range(before.position.next_offset, after.position.next_offset)
+    kept = [e for e in good.executions if e.partition != 0 or e.fields["cause"]["first_offset"] not in skipped]
+    message = found(good._replace(executions=kept), "lost")
+    assert f"checkpoint of {good.names.changelog('last_bucket')}-0, offset {after.offset}" in message
+
+
+def test_a_position_that_stands_elsewhere_than_its_executions_is_found(good: Journal) -> None:
+    found(moved(good, 4, -30), "unfounded")
+
+
+def test_a_position_that_goes_back_is_found(good: Journal) -> None:
+    assert "it goes back from " in found(moved(good, 4, -400), "position")
+
+
+def test_a_position_of_a_worker_that_was_replaced_is_allowed_at_least_once(good: Journal) -> None:
+    """It comes behind the position of its successor, with the rows that it had by then."""
+    late = good.rows[0].cuts[2]
+    row = next(each for each in good.rows[0].last_bucket if each.offset == late.offset)
+    journal = with_rows(good, lambda rows: [*rows[:-1], row._replace(offset=rows[-1].offset), rows[-1]])
+    found(journal, "position")
+    report = judged(journal, exactly_once=False)
+    assert_exact(report)
+    assert report.asides == 1
+
+
+def test_a_position_that_knows_less_of_the_strategies_is_found(good: Journal) -> None:
+    row = good.rows[0].cuts[-1]
+    value = put_position(row.position._replace(changes={0: 1}))[1]
+    journal = with_rows(good, lambda rows: [r._replace(value=value) if r.offset == row.offset else r for r in rows])
+    assert "knows less of strategy-changes-0" in found(journal, "position")
+
+
+def test_a_dead_letter_that_is_missing_repeated_or_wrong_is_found(good: Journal) -> None:
+    letter = good.letters[-1]
+    where = f"{letter.fields['topic']}-{letter.fields['partition']}, offset {letter.fields['offset']}: "
+    assert f"{where}has no dead letter" in found(good._replace(letters=good.letters[:-1]), "letter")
+    twice = good._replace(letters=[*good.letters, letter])
+    assert f"{where}has 2 dead letters" in found(twice, "letter")
+    assert_exact(judged(twice, exactly_once=False))
+    for name, value in (("reason", "x"), ("offset", 10**6), ("value", b"x"), ("key", b"x")):
+        other = letter._replace(fields={**letter.fields, name: value})
+        found(good._replace(letters=[*good.letters[:-1], other]), "letter")
+
+
+def test_what_an_older_version_ran_in_an_attempt_that_was_cut_off_is_allowed_at_least_once(good: Journal) -> None:
+    """An execution under the version before, whose tick the newer version no longer watches."""
+    shards = [expect(good, shard, Rules(CONDITIONS, Mode.PER_TICKER, exactly_once=False)) for shard in range(SHARDS)]
+    at, older = next(
+        (at, shards[each.partition].versions[each.strategy_id][0][1])
+        for at, each in enumerate(good.executions)
+        if each.fields["mode"] == "global"
+        and len(shards[each.partition].versions[each.strategy_id]) > 1
+        and each.fields["strategy_version"] > shards[each.partition].versions[each.strategy_id][0][1]
+    )
+    orphan = good.executions[at]._replace(fields={**good.executions[at].fields, "strategy_version": older})
+    journal = good._replace(executions=[*good.executions, orphan])
+    report = judged(journal, exactly_once=False)
+    assert_exact(report)
+    assert report.overtaken == 1
+    found(journal, "repeated")
