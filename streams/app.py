@@ -12,8 +12,8 @@ from streams.core.events import Mode
 from streams.core.shard import Shard
 from streams.instruments import Instruments
 from streams.kafka import tables
-from streams.kafka.checkpoint import Checkpoint, Observe
-from streams.kafka.clients import make_checkpoint
+from streams.kafka.checkpoint import Ahead, Observe, Transaction
+from streams.kafka.clients import make_ahead, make_consumer, make_transaction
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Decided, Layout, Tools
 from streams.kafka.faust_app import TickgateApp
@@ -105,8 +105,11 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
         found: Bounds = await consumer().bounds(partition)
         return found
 
-    def checkpoint(partition: int) -> Checkpoint:
-        return make_checkpoint(settings, partition, told.observe)
+    def transaction(partition: int) -> Transaction:
+        return make_transaction(settings, partition, told.observe)
+
+    def ahead(partition: int) -> Ahead | None:
+        return make_ahead(settings, partition)
 
     around = Surroundings(
         topics.ticks,
@@ -121,7 +124,7 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
     layout = Layout(topics, sizes[topics.alert_executions], letters)
     tools = Tools(layout, TickValues(given.schemas), given.encoder)
-    return Shards(book, Makers(shard_maker(given), checkpoint), tools, around)
+    return Shards(book, Makers(shard_maker(given), transaction, ahead, lambda: make_consumer(settings)), tools, around)
 
 
 def shard_maker(given: Given) -> Callable[[int], Shard]:

@@ -52,6 +52,7 @@ class Settings:
     conditions: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 6066
+    advertised_url: str = ""
     log_level: str = "info"
     data_dir: Path | None = None
     kernel_cache: Path | None = None
@@ -145,8 +146,9 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "conditions": (path, "a condition table in JSON; if not set, the one that comes along"),
     "web_host": (host, "where health and metrics are served"),
     "web_port": (whole_number(0, 65_535), "on which port; 0 takes a free one"),
+    "advertised_url": (url, "where other workers reach this web server; if not set, made of its host and port"),
     "log_level": (_LEVEL, "what is logged, with all that is graver; `debug`, `info`, `warning` or `error`"),
-    "data_dir": (path, "folder for what may be lost; if not set, one that goes when the worker ends"),
+    "data_dir": (path, "folder for what may be lost; if not set, nothing is kept in files"),
     "kernel_cache": (path, "folder for the compiled kernel, writable; if not set, the user's cache folder"),
     "cache": (path, "folder for Kafka's jars, in tests and demo; if not set, the user's cache folder"),
     "compression": (choice("none", "gzip", "snappy", "lz4", "zstd"), "of what is sent; or `none gzip snappy zstd`"),

@@ -17,9 +17,9 @@ from streams.kafka.checkpoint import Observe, unobserved
 from streams.kafka.codec import Encoder
 from streams.kafka.deciding import Decided
 from streams.kafka.look_up import check_sizes, topic_sizes
-from streams.kafka.owned_shard import State
 from streams.kafka.registry import RegistryError
 from streams.kafka.schema_source import open_schemas
+from streams.kafka.shard_states import State
 from streams.kafka.warm import warm_up
 from streams.kafka.whole_topic import committed_ends
 from streams.metrics import Metrics

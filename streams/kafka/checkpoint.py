@@ -1,6 +1,6 @@
 """The checkpoint: what a shard has decided becomes true, all of it or nothing. This module alone sends it.
 
-Exactly once (`Transactional`). The transactional id is made of the group and the input partition, so a new owner
+Exactly once (`Transaction`). The transactional id is made of the group and the input partition, so a new owner
 shuts the old one out before it reads anything.
 
 1. Open: start a producer. The broker ends what an earlier owner left open, and takes nothing more of that owner.
@@ -10,9 +10,11 @@ shuts the old one out before it reads anything.
 5. Commit. Executions, state and position are there together, for whoever reads committed records.
 6. Only now has the shard come this far. The offset of the group follows, now and then, for tools that show lag.
 
-At least once (`Acknowledged`). The same without 2 and 5, and with an order in 3: the executions are acknowledged
-before the first row is sent, so a row never tells of an execution that is not there. A crash in between repeats
-executions that name the same (strategy, ticker, bucket), and loses none.
+At least once (`Ahead`, and then the same). The executions go out by a producer of their own, outside of the
+transaction, and are acknowledged before a row is sent that knows of them; whoever reads them need not wait for a
+commit. Dead letters, rows and position stay in the transaction, so state is exact here too, and an owner that was
+replaced cannot touch it. A crash in between repeats executions that name the same (strategy, ticker, bucket),
+and loses none.
 
 An attempt that fails leaves a question: did it happen? Nothing is sent again in the old epoch. A new producer is
 opened, which settles what the old one left; then the changelog itself answers. If rows stand behind the last
@@ -23,7 +25,7 @@ is sent anew. If something else is there, another worker has gone on, and this o
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -100,26 +102,7 @@ class RefusedError(Exception):
 
 
 class UnsureError(Exception):
-    """The checkpoint may or may not have happened; `Checkpoint.happened` finds out."""
-
-
-class Checkpoint(Protocol):
-    """Makes the emissions of one shard true, one after the other."""
-
-    async def open(self) -> None:
-        """Shut out earlier owners, and be ready; again after `UnsureError`."""
-
-    def stands(self, changelog_end: int) -> None:
-        """Told where the changelog ended when the shard was recovered."""
-
-    async def commit(self, emission: Emission) -> None:
-        """Make it true; raises where it is not known to be."""
-
-    async def happened(self, emission: Emission) -> bool:
-        """After `UnsureError` and `open`: whether it is true after all; raises `FencedError` where another went on."""
-
-    async def close(self) -> None:
-        """Let go of the connection."""
+    """The checkpoint may or may not have happened; `Transaction.happened` finds out."""
 
 
 NEVER_TAKEN: Final = (
@@ -133,20 +116,19 @@ NEVER_TAKEN: Final = (
 """Answers that a second attempt would get too."""
 
 MakeProducer = Callable[[], AIOKafkaProducer]
+Sent = tuple[str, int]
+"""A topic and a partition that was sent to."""
 
 
-class Acknowledged:
-    """At least once; and what both guarantees share."""
+class _Producing:
+    """A producer of one shard."""
 
-    transactional = False
+    transactional: ClassVar[bool]
 
-    def __init__(self, partition: int, make_producer: MakeProducer, tail: Tail, compression: str) -> None:
-        self.partition = partition
-        self.observe: Observe = unobserved
-        self.timeout_s = 30.0
-        self._make_producer, self._tail, self._compression = make_producer, tail, compression
+    def __init__(self, make_producer: MakeProducer, compression: str, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._make_producer, self._compression = make_producer, compression
         self._producer: AIOKafkaProducer | None = None
-        self._changelog_end = 0
 
     async def open(self) -> None:
         """Step 1. The producer before, if any, is not used again."""
@@ -159,113 +141,139 @@ class Acknowledged:
             raise
         self._producer = producer
 
-    def stands(self, changelog_end: int) -> None:
-        """The rows of this checkpoint come behind this offset."""
-        self._changelog_end = changelog_end
-
     async def close(self) -> None:
         """An open transaction is left to be fenced, or to time out."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await ended(producer)
 
-    async def commit(self, emission: Emission) -> None:
-        """Steps 2 to 5."""
-        assert self._producer is not None, "open() comes first"
+    async def _within_time(self, attempt: Coroutine[Any, Any, None]) -> None:
+        """Run an attempt, and say in our words how it failed."""
         try:
             async with asyncio.timeout(self.timeout_s):
-                self._changelog_end = await self._attempt(self._producer, emission)
+                await attempt
         except ProducerFenced as error:
             raise FencedError(f"another worker has taken the shard over ({error})") from error
         except NEVER_TAKEN as error:
             raise RefusedError(f"the broker refuses it: {type(error).__name__}: {error}") from error
         except (KafkaError, TimeoutError, OSError) as error:
             raise UnsureError(f"{type(error).__name__}: {error}") from error
-        self.observe(COMMITTED, self.partition, emission.position)
 
-    async def happened(self, emission: Emission) -> bool:
-        """Nothing of an earlier attempt is fenced out here, so it is sent again, whatever of it is there."""
-        del emission
-        return False
+    async def _send(self, outgoing: Sequence[Outgoing], letters: Sequence[Letters] = ()) -> dict[Sent, int]:
+        """Send, and wait until all of it is acknowledged; returns where each partition then ends."""
+        by_place: dict[Sent, list[EncodedRecords]] = {}
+        for each in outgoing:
+            by_place.setdefault((each.topic, each.partition), []).append(each.records)
+        sending = [self._send_records(place, records) for place, records in by_place.items()]
+        ends = await all_of([*sending, *(self._send_letters(each) for each in letters)])
+        return dict(zip(by_place, ends, strict=False))
 
-    async def _attempt(self, producer: AIOKafkaProducer, emission: Emission) -> int:
-        """Executions first; returns where the changelog ends."""
-        await self._send(producer, emission.executions, emission.letters)
-        self.observe(EXECUTIONS_SENT, self.partition, emission.position)
-        end = await self._send(producer, emission.rows)
-        self.observe(ROWS_SENT, self.partition, emission.position)
-        self.observe(BEFORE_COMMIT, self.partition, emission.position)
-        return end
-
-    async def _send(
-        self, producer: AIOKafkaProducer, outgoing: Sequence[Outgoing], letters: Sequence[Letters] = ()
-    ) -> int:
-        """Send, and wait until all of it is acknowledged; returns the offset behind the last record of the last."""
-        sending: list[Coroutine[Any, Any, int]] = [self._send_records(producer, each) for each in outgoing]
-        sending += [self._send_letters(producer, each) for each in letters]
-        ends = await all_of(sending)
-        return ends[len(outgoing) - 1] if outgoing else 0
-
-    async def _send_records(self, producer: AIOKafkaProducer, outgoing: Outgoing) -> int:
-        """The records of one partition, batch by batch, the next while the one before is on its way."""
-        made = batches(
-            outgoing.records, compression=self._compression, transactional=self.transactional, max_bytes=BATCH_BYTES
-        )
-        on_their_way = [
-            (await producer.send_batch(batch, outgoing.topic, partition=outgoing.partition), batch.record_count())
-            for batch in made
-        ]
+    async def _send_records(self, place: Sent, records: Sequence[EncodedRecords]) -> int:
+        """The records of one partition in their order, batch by batch, the next while one is on its way."""
+        on_their_way = []
+        for each in records:
+            made = batches(each, compression=self._compression, transactional=self.transactional, max_bytes=BATCH_BYTES)
+            for batch in made:
+                sent = await self._ready.send_batch(batch, place[0], partition=place[1])
+                on_their_way.append((sent, batch.record_count()))
         return await end_of(on_their_way)
 
-    async def _send_letters(self, producer: AIOKafkaProducer, letters: Letters) -> int:
+    async def _send_letters(self, letters: Letters) -> int:
         """Dead letters are few, and have headers: record by record."""
         on_their_way = []
         left = list(letters.letters)
         while left:
-            batch = producer.create_batch()
+            batch = self._ready.create_batch()
             while left:
                 letter, ts_ms = left[0]
                 if batch.append(timestamp=ts_ms, key=letter.key, value=letter.value, headers=letter.headers) is None:
                     break
                 del left[0]
-            sent = await producer.send_batch(batch, letters.topic, partition=letters.partition)
+            sent = await self._ready.send_batch(batch, letters.topic, partition=letters.partition)
             on_their_way.append((sent, batch.record_count()))
         return await end_of(on_their_way)
 
+    @property
+    def _ready(self) -> AIOKafkaProducer:
+        assert self._producer is not None, "open() comes first"
+        return self._producer
 
-class Transactional(Acknowledged):
-    """Exactly once."""
+
+class Ahead(_Producing):
+    """Sends executions before the transaction that knows of them."""
+
+    transactional = False
+
+    async def send(self, executions: Sequence[Outgoing]) -> None:
+        """Send, and wait until all of it is acknowledged; raises `UnsureError`: open, and send again."""
+        await self._within_time(self._attempt(executions))
+
+    async def _attempt(self, executions: Sequence[Outgoing]) -> None:
+        await self._send(executions)
+
+
+class Transaction(_Producing):
+    """Makes the emissions of one shard true, one after the other."""
 
     transactional = True
 
-    async def _attempt(self, producer: AIOKafkaProducer, emission: Emission) -> int:
-        await producer.begin_transaction()
-        executions = asyncio.create_task(self._send(producer, emission.executions, emission.letters))
-        rows = asyncio.create_task(self._send(producer, emission.rows))
+    def __init__(
+        self, partition: int, make_producer: MakeProducer, tail: Tail, compression: str, timeout_s: float
+    ) -> None:
+        super().__init__(make_producer, compression, timeout_s)
+        self.partition, self._tail, self._changelog_end = partition, tail, 0
+        self.observe: Observe = unobserved
+
+    def stands(self, changelog_end: int) -> None:
+        """Told where the changelog ended when the shard was recovered."""
+        self._changelog_end = changelog_end
+
+    async def commit(self, emission: Emission) -> None:
+        """Steps 2 to 5; raises where it is not known to be true."""
+        await self._within_time(self._attempt(emission))
+        self.observe(COMMITTED, self.partition, emission.position)
+
+    async def _attempt(self, emission: Emission) -> None:
+        await self._ready.begin_transaction()
+        sending = [
+            asyncio.create_task(self._send(emission.executions, emission.letters)),
+            asyncio.create_task(self._send(emission.rows)),
+        ]
         try:
-            await executions
-            self.observe(EXECUTIONS_SENT, self.partition, emission.position)
-            end = await rows
+            await sending[0]
+            self._see(EXECUTIONS_SENT, emission)
+            ends = await sending[1]
         finally:
-            executions.cancel()
-            rows.cancel()
-            await asyncio.gather(executions, rows, return_exceptions=True)
-        self.observe(ROWS_SENT, self.partition, emission.position)
-        self.observe(BEFORE_COMMIT, self.partition, emission.position)
-        await producer.commit_transaction()
-        return end
+            await given_up(sending)
+        self._see(ROWS_SENT, emission)
+        self._see(BEFORE_COMMIT, emission)
+        await self._ready.commit_transaction()
+        last = emission.rows[-1]
+        self._changelog_end = ends[last.topic, last.partition]
+
+    def _see(self, step: str, emission: Emission) -> None:
+        self.observe(step, self.partition, emission.position)
 
     async def happened(self, emission: Emission) -> bool:
-        """Ask the changelog."""
+        """After `UnsureError` and `open`: whether it is true after all. Only the changelog knows."""
         position, end = await self._tail.position_behind(self._changelog_end)
         if position is None:
             return False
         if position != emission.position:
-            raise FencedError(
-                f"the changelog says {position}, where only {emission.position} could be; another went on"
-            )
+            told = f"the changelog says {position}, where only {emission.position} could be"
+            raise FencedError(f"another worker has taken the shard over ({told})")
         self._changelog_end = end
         return True
+
+
+def merged(emissions: Sequence[Emission]) -> Emission:
+    """Several emissions as one; the order within each partition stays."""
+    return Emission(
+        [each for emission in emissions for each in emission.executions],
+        [each for emission in emissions for each in emission.letters],
+        [each for emission in emissions for each in emission.rows],
+        emissions[-1].position,
+    )
 
 
 async def all_of(coroutines: Sequence[Coroutine[Any, Any, int]]) -> list[int]:
@@ -274,9 +282,14 @@ async def all_of(coroutines: Sequence[Coroutine[Any, Any, int]]) -> list[int]:
     try:
         return await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await given_up(tasks)
+
+
+async def given_up(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """End those that still run; what they raise has been heard, or does not matter any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def end_of(on_their_way: Sequence[tuple[Any, int]]) -> int:

@@ -1,11 +1,12 @@
-"""The Kafka clients that a shard's checkpoint uses, each with the settings that its guarantee needs."""
+"""The Kafka clients that a shard uses beside Faust's, each with the settings that its guarantee needs."""
 
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streams.kafka.changelog_tail import Tail
-from streams.kafka.checkpoint import Acknowledged, Checkpoint, Observe, Transactional
+from streams.kafka.checkpoint import Ahead, Observe, Transaction
+from streams.kafka.security import for_aiokafka
 from streams.settings import Settings
 
 RETRY_BACKOFF_MS: Final = 5
@@ -20,18 +21,16 @@ def transactional_id(settings: Settings, partition: int) -> str:
     return f"{settings.group_id}-{partition}"
 
 
-def make_producer(settings: Settings, partition: int) -> AIOKafkaProducer:
-    """A producer for one shard."""
-    exactly_once = settings.exactly_once
+def _producer(settings: Settings, client_id: str, **options: Any) -> AIOKafkaProducer:  # noqa: ANN401 - aiokafka's
     return AIOKafkaProducer(
         bootstrap_servers=settings.broker.split(","),
-        client_id=f"{settings.group_id}-shard-{partition}",
+        client_id=client_id,
         acks="all",
         enable_idempotence=True,
-        transactional_id=transactional_id(settings, partition) if exactly_once else None,
-        transaction_timeout_ms=settings.checkpoint_timeout_ms,
         retry_backoff_ms=RETRY_BACKOFF_MS,
         linger_ms=0,
+        **for_aiokafka(settings),
+        **options,
     )
 
 
@@ -42,14 +41,36 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
+        **for_aiokafka(settings),
     )
 
 
-def make_checkpoint(settings: Settings, partition: int, observe: Observe) -> Checkpoint:
+def make_transaction(settings: Settings, partition: int, observe: Observe) -> Transaction:
     """The checkpoint of one shard."""
-    kind = Transactional if settings.exactly_once else Acknowledged
+
+    def producer() -> AIOKafkaProducer:
+        return _producer(
+            settings,
+            f"{settings.group_id}-shard-{partition}",
+            transactional_id=transactional_id(settings, partition),
+            transaction_timeout_ms=settings.checkpoint_timeout_ms,
+        )
+
     tail = Tail(lambda: make_consumer(settings), settings.topics.changelog("last_bucket"), partition)
-    checkpoint = kind(partition, lambda: make_producer(settings, partition), tail, settings.compression)
-    checkpoint.observe = observe
-    checkpoint.timeout_s = ATTEMPT_SHARE * settings.checkpoint_timeout_ms / 1000
-    return checkpoint
+    transaction = Transaction(partition, producer, tail, settings.compression, attempt_s(settings))
+    transaction.observe = observe
+    return transaction
+
+
+def make_ahead(settings: Settings, partition: int) -> Ahead | None:
+    """What sends the executions of one shard ahead, where that is wanted."""
+    if settings.exactly_once:
+        return None
+    client_id = f"{settings.group_id}-ahead-{partition}"
+    return Ahead(lambda: _producer(settings, client_id), settings.compression, attempt_s(settings))
+
+
+def attempt_s(settings: Settings) -> float:
+    """How long an attempt to send may take."""
+    return ATTEMPT_SHARE * settings.checkpoint_timeout_ms / 1000

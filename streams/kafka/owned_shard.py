@@ -1,8 +1,8 @@
 """One shard that this worker owns: a partition of `ticks`, from being assigned to being let go.
 
-A task of its own takes runs, decides, and checkpoints. While one checkpoint is on its way the next emission is
-decided, and no further; runs wait in a short queue, and more are left with the broker. So memory is bounded when the
-broker is slow or gone, and the more there is to do, the larger the checkpoints become.
+A task of its own takes runs, decides, and sends. While one emission is on its way the next is decided, and no
+further; runs wait in a short queue, and more are left with the broker. So memory is bounded when the broker is slow
+or gone, and the more there is to do, the larger the checkpoints become.
 
 The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already.
 A later one means that something went missing on its way here, and the shard seeks back; or that the broker has
@@ -14,10 +14,8 @@ What can fail without anybody's fault (the broker, the registry) is tried again 
 import asyncio
 import contextlib
 import logging
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from enum import StrEnum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -25,52 +23,18 @@ from aiokafka.errors import KafkaError
 from streams.core.limits import NEVER
 from streams.core.special_rows import Position
 from streams.instruments import Held, Instruments, ShardStatus
-from streams.kafka.checkpoint import (
-    DECIDED,
-    Checkpoint,
-    Emission,
-    FencedError,
-    Observe,
-    RefusedError,
-    UnsureError,
-)
+from streams.kafka.checkpoint import DECIDED, Ahead, FencedError, Observe, RefusedError, Transaction
 from streams.kafka.deciding import Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
 from streams.kafka.registry import RegistryDownError
+from streams.kafka.shard_states import MOVES, State
 from streams.kafka.strategy_book import Change, Refusal
 
 log = logging.getLogger(__name__)
 
-FIRST_WAIT_S: Final = 0.1
-LONGEST_WAIT_S: Final = 5.0
-"""Between two attempts."""
-
 LAST_CHECKPOINT_S: Final = 6.0
 """What a shard that is let go may take for it; a worker must be gone within ten seconds."""
-
-
-class State(StrEnum):
-    """Where a shard stands in its life."""
-
-    RECOVERING = "recovering"
-    """Its rows are being read."""
-    RUNNING = "running"
-    """Takes runs."""
-    DRAINING = "draining"
-    """Takes no more; its last checkpoint is on its way."""
-    STOPPED = "stopped"
-    """Can't go on, and says why. The others do."""
-    CLOSED = "closed"
-    """Let go."""
-
-
-MOVES: Final = {
-    State.RECOVERING: {State.RUNNING, State.STOPPED, State.DRAINING},
-    State.RUNNING: {State.DRAINING, State.STOPPED},
-    State.DRAINING: {State.CLOSED, State.STOPPED},
-    State.STOPPED: {State.CLOSED},
-    State.CLOSED: set[State](),
-}
 
 
 class Surroundings(NamedTuple):
@@ -92,7 +56,7 @@ class Surroundings(NamedTuple):
 class OwnedShard:
     """See the head of this file."""
 
-    def __init__(self, partition: int, checkpoint: Checkpoint, around: Surroundings) -> None:
+    def __init__(self, partition: int, transaction: Transaction, ahead: Ahead | None, around: Surroundings) -> None:
         self.partition = partition
         self.state = State.RECOVERING
         self.reason = ""
@@ -109,7 +73,8 @@ class OwnedShard:
         self.deciding: Deciding | None = None
         self.changes: dict[int, int] = {}
         """Of each partition of `strategy-changes`, up to where this shard has taken them."""
-        self._checkpoint, self._around = checkpoint, around
+        self._around = around
+        self._outbox = Outbox(transaction, ahead, Heard(self._is_true, self._troubled, self._stop))
         self._runs: deque[RawRun] = deque()
         self._inbox: list[Change | Refusal] = []
         self._refusals: list[Refusal] = []
@@ -129,7 +94,7 @@ class OwnedShard:
         wait_s = FIRST_WAIT_S
         while self.state is State.RECOVERING:
             try:
-                await self._checkpoint.open()
+                await self._outbox.open()
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("shard %d cannot be opened yet: %s", self.partition, error)
                 await asyncio.sleep(wait_s)
@@ -142,7 +107,7 @@ class OwnedShard:
     ) -> None:
         """Its state is there, and the strategies are in it up to `changes`."""
         self.deciding = deciding
-        self._checkpoint.stands(changelog_end)
+        self._outbox.stands(changelog_end)
         self.changes = dict(changes)
         if position is not None:
             self.next_offset = self.committed = position.next_offset
@@ -235,11 +200,11 @@ class OwnedShard:
                 self._task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._task
-        await self._checkpoint.close()
+        await self._outbox.close()
         self.move(State.CLOSED)
 
     async def _work(self, deciding: Deciding) -> None:
-        """Decide one emission while the one before is being made true."""
+        """Decide one emission while the one before is on its way."""
         under_way: asyncio.Task[None] | None = None
         try:
             while self.state is State.RUNNING:
@@ -249,13 +214,14 @@ class OwnedShard:
                     under_way = None
                 if decided is not None:
                     self._around.observe(DECIDED, self.partition, decided.emission.position)
-                    under_way = asyncio.create_task(self._make_true(decided, deciding))
+                    under_way = asyncio.create_task(self._outbox.send(decided))
                     await asyncio.sleep(0)  # let it begin
                     if not self._runs:
                         await under_way
                         under_way = None
             if under_way is not None:
                 await under_way
+            await self._outbox.finish()
         except asyncio.CancelledError:
             if under_way is not None:
                 under_way.cancel()
@@ -264,11 +230,14 @@ class OwnedShard:
             self._stop(error)
 
     def _stop(self, error: Exception) -> None:
+        if self.state in {State.STOPPED, State.CLOSED}:
+            return
         known = isinstance(error, FencedError | RefusedError)
         log.error("shard %d stops: %s", self.partition, error, exc_info=None if known else error)
         self.move(State.STOPPED, str(error) if known else f"{type(error).__name__}: {error}")
         self._runs.clear()
         self._room.set()
+        self._wake.set()
 
     async def _next(self, deciding: Deciding) -> Decided | None:
         """The next emission; None where there is nothing to make true."""
@@ -319,44 +288,25 @@ class OwnedShard:
             else:
                 return decided
 
-    async def _make_true(self, decided: Decided, deciding: Deciding) -> None:
-        """Checkpoint; where the outcome is unknown, find out, and send anew what did not happen."""
-        began, wait_s, emission = time.monotonic(), FIRST_WAIT_S, decided.emission
-        while True:
-            try:
-                await self._checkpoint.commit(emission)
-                break
-            except UnsureError as error:
-                self._troubled(f"checkpoint up to {emission.position}: {error}")
-            if await self._settled(emission, wait_s):
-                break
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+    def _is_true(self, gathered: Sequence[Decided], seconds: float) -> None:
+        """These have been made true."""
         self.trouble = ""
-        self.committed = emission.position
-        self._report(decided, deciding, time.monotonic() - began)
-
-    async def _settled(self, emission: Emission, wait_s: float) -> bool:
-        """Open anew, which ends the old epoch, and look whether it is true already."""
-        while True:
-            await asyncio.sleep(wait_s)
-            try:
-                await self._checkpoint.open()
-                return await self._checkpoint.happened(emission)
-            except (KafkaError, TimeoutError, OSError) as error:
-                self._troubled(f"checkpoint up to {emission.position} cannot be settled yet: {error}")
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        self.committed = gathered[-1].emission.position
+        for decided in gathered:
+            self._report(decided, seconds)
 
     def _troubled(self, why: str) -> None:
         log.warning("shard %d: %s", self.partition, why)
         self.trouble = why
         self._tell()
 
-    def _report(self, decided: Decided, deciding: Deciding, seconds: float) -> None:
+    def _report(self, decided: Decided, seconds: float) -> None:
+        assert self.deciding is not None, "it has decided"
         instruments, topic = self._around.instruments, self._around.topic
         instruments.done(decided.done._replace(duration_s=seconds))
         for reason, count in decided.refused.items():
             instruments.dead_letters(topic, reason, count)
-        index = deciding.shard.index
+        index = self.deciding.shard.index
         instruments.held(Held(topic, self.partition, index.tickers.count, index.used_pairs, index.nbytes))
         self._tell()
         self._around.committed(self.partition, self.committed, decided)

@@ -4,14 +4,19 @@ A worker that keeps a copy of another's shard goes on taking them; when the shar
 where it stands.
 """
 
-from streams.core.latest import RowRun
+from dataclasses import dataclass
+
+from streams.core.latest import Latest, RowRun
 from streams.core.restore import Recovery
-from streams.kafka.fetch import RawRun
-from streams.topic_names import TABLES
+from streams.kafka.fetch import Bounds, RawRun
 
 
-class MissingRowsError(Exception):
-    """Runs of rows that do not follow one another: state would be missing."""
+@dataclass
+class Read:
+    """What has been read of one changelog, without a gap."""
+
+    start: int
+    position: int
 
 
 class ShardRows:
@@ -19,28 +24,39 @@ class ShardRows:
 
     def __init__(self) -> None:
         self.recovery = Recovery()
-        self._positions: dict[str, int] = {}
+        self._read: dict[str, Read] = {}
 
     def position(self, table: str) -> int | None:
-        """Where the next run of a table's rows begins; None where nothing was read."""
-        return self._positions.get(table)
+        """Behind the last row of a table that is here; None where nothing was read."""
+        read = self._read.get(table)
+        return None if read is None else read.position
+
+    def is_whole(self, table: str, bounds: Bounds) -> bool:
+        """Whether every row of a log that there is has been read, from its beginning to its end."""
+        read = self._read.get(table)
+        if read is None:
+            return bounds.end == bounds.earliest
+        return read.start <= bounds.earliest and read.position >= bounds.end
+
+    def goes_on_at(self, table: str, bounds: Bounds) -> int:
+        """Where reading goes on; what does not begin where the log does is thrown away."""
+        read = self._read.get(table)
+        if read is not None and read.start <= bounds.earliest <= read.position:
+            return read.position
+        self._read.pop(table, None)
+        setattr(self.recovery, table, Latest(table))
+        return bounds.earliest
 
     def take(self, table: str, run: RawRun) -> None:
-        """Take a run of rows; one that starts earlier than expected is read again, to the same end."""
-        expected = self._positions.get(table, run.start)
-        if run.start > expected:
-            raise MissingRowsError(
-                f"rows {expected} to {run.start - 1} of {run.topic}, partition {run.partition}, did not come"
-            )
+        """Take a run of rows. One behind a gap is left out, and read again when the log is completed.
+
+        One that begins earlier than expected is taken again, up to the same end and further.
+        """
+        read = self._read.setdefault(table, Read(run.start, run.start))
+        if run.start > read.position or run.position <= read.position:
+            return
         columns = run.columns
-        latest = {"last_update": self.recovery.last_update, "last_bucket": self.recovery.last_bucket}[table]
-        latest.take(
-            RowRun(
-                *(columns.buffer, columns.offset, columns.key_start, columns.key_end),
-                *(columns.value_start, columns.value_end),
-            )
-        )
-        self._positions[table] = max(expected, run.position)
-
-
-assert set(TABLES) == {"last_update", "last_bucket"}
+        spans = (columns.key_start, columns.key_end, columns.value_start, columns.value_end)
+        latest: Latest = getattr(self.recovery, table)
+        latest.take(RowRun(columns.buffer, columns.offset, *spans))
+        read.position = run.position

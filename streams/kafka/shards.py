@@ -10,14 +10,19 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from aiokafka import AIOKafkaConsumer
+
 from streams.core.shard import Shard
 from streams.instruments import Instruments, ShardStatus
-from streams.kafka.checkpoint import Checkpoint
+from streams.kafka.checkpoint import Ahead, Transaction
 from streams.kafka.deciding import Deciding, Tools
 from streams.kafka.fetch import Bounds, RawRun
-from streams.kafka.owned_shard import OwnedShard, State, Surroundings
+from streams.kafka.owned_shard import OwnedShard, Surroundings
+from streams.kafka.rows_reader import Log, complete
 from streams.kafka.shard_rows import ShardRows
+from streams.kafka.shard_states import State
 from streams.kafka.strategy_book import Change, Refusal, StrategyBook
+from streams.topic_names import TABLES
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +34,10 @@ class Makers(NamedTuple):
     """What makes the parts of a shard."""
 
     shard: Callable[[int], Shard]
-    checkpoint: Callable[[int], Checkpoint]
+    transaction: Callable[[int], Transaction]
+    ahead: Callable[[int], Ahead | None]
+    reader: Callable[[], AIOKafkaConsumer]
+    """A consumer of what is committed, in no group."""
 
 
 class Shards:
@@ -77,7 +85,8 @@ class Shards:
         """These are ours now; shut out whoever owned them before."""
         await self.drain()
         self._assigned_at = time.monotonic()
-        self._owned = {p: OwnedShard(p, self._make.checkpoint(p), self._around) for p in sorted(partitions)}
+        make = self._make
+        self._owned = {p: OwnedShard(p, make.transaction(p), make.ahead(p), self._around) for p in sorted(partitions)}
         await asyncio.gather(*(shard.open() for shard in self._owned.values()))
 
     async def drain(self) -> None:
@@ -122,10 +131,24 @@ class Shards:
         """Every row is there, and every strategy: make the shards."""
         await self._book.caught_up()
         async with self._recovering:  # each table says it
-            for shard in list(self._owned.values()):
-                if shard.state is State.RECOVERING and shard.deciding is None:
+            bare = [each for each in self._owned.values() if each.state is State.RECOVERING and not each.deciding]
+            await self._complete(bare)
+            for shard in bare:
+                if shard.state is State.RECOVERING:
                     await self._restore(shard)
         self.ready = self.ready or not self._owned
+
+    async def _complete(self, bare: Sequence[OwnedShard]) -> None:
+        """Read what Faust has not handed over."""
+        topics = self._tools.layout.topics
+        logs = [
+            Log(table, topics.changelog(table), shard.partition, self.rows(shard.partition))
+            for shard in bare
+            for table in TABLES
+        ]
+        missing = await complete(self._make.reader, logs)
+        if missing:
+            log.warning("%d rows had not been handed over, and were read again", missing)
 
     async def _restore(self, owned: OwnedShard) -> None:
         partition, rows = owned.partition, self._rows.pop(owned.partition, ShardRows())

@@ -1,0 +1,143 @@
+"""Takes what a shard has decided and makes it true, in order, through whatever befalls the broker.
+
+Exactly once: `send` returns when the transaction is committed. At least once: it returns when the executions are
+acknowledged; rows and position follow behind, in a transaction for all that have gathered while the one before was
+on its way. So executions wait for no commit, and what is not yet in a transaction is bounded.
+
+An attempt that fails is tried again for as long as the shard is ours, in a new epoch, and only if it did not happen.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from aiokafka.errors import KafkaError
+
+from streams.kafka.checkpoint import EXECUTIONS_SENT, Ahead, Emission, Transaction, UnsureError, merged
+from streams.kafka.deciding import Decided
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 5.0
+"""Between two attempts."""
+
+MOST_BEHIND: Final = 8
+"""Emissions whose executions are out while their rows are not. More wait."""
+
+
+class Heard(NamedTuple):
+    """Who is told what becomes of emissions."""
+
+    true: Callable[[Sequence[Decided], float], None]
+    """These are true now, and it took so many seconds."""
+    troubled: Callable[[str], None]
+    """It does not go on at the moment, and why."""
+    failed: Callable[[Exception], None]
+    """It will not go on."""
+
+
+class Outbox:
+    """The way out of one shard."""
+
+    def __init__(self, transaction: Transaction, ahead: Ahead | None, heard: Heard) -> None:
+        self._transaction, self._ahead, self._heard = transaction, ahead, heard
+        self._behind: list[Decided] = []
+        self._following: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Fence whoever sent for this shard before."""
+        await self._transaction.open()
+        if self._ahead is not None:
+            await self._ahead.open()
+
+    def stands(self, changelog_end: int) -> None:
+        """Told where the changelog ended when the shard was recovered."""
+        self._transaction.stands(changelog_end)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        await self._transaction.close()
+        if self._ahead is not None:
+            await self._ahead.close()
+
+    async def send(self, decided: Decided) -> None:
+        """Make it true, or as true as the next one needs it."""
+        if self._ahead is None:
+            await self._make_true([decided])
+            return
+        await self._send_ahead(self._ahead, decided.emission)
+        self._behind.append(decided._replace(emission=decided.emission._replace(executions=())))
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._follow())
+        elif len(self._behind) >= MOST_BEHIND:
+            await asyncio.shield(self._following)
+
+    async def finish(self) -> None:
+        """Wait until all of it is true."""
+        if self._following is not None:
+            await asyncio.shield(self._following)
+
+    async def _send_ahead(self, ahead: Ahead, emission: Emission) -> None:
+        async def again() -> bool:
+            await ahead.open()
+            return False
+
+        async def attempt() -> None:
+            await ahead.send(emission.executions)
+
+        if emission.executions:
+            await self._until_sure(attempt, again, f"executions up to {emission.position}")
+        self._transaction.observe(EXECUTIONS_SENT, self._transaction.partition, emission.position)
+
+    async def _follow(self) -> None:
+        """Make true what has gathered, until nothing is left."""
+        try:
+            while self._behind:
+                gathered, self._behind = self._behind, []
+                await self._make_true(gathered)
+        except Exception as error:  # noqa: BLE001 - the shard says what it is, and stops
+            self._heard.failed(error)
+
+    async def _make_true(self, gathered: Sequence[Decided]) -> None:
+        began, emission = time.monotonic(), merged([each.emission for each in gathered])
+
+        async def again() -> bool:
+            await self._transaction.open()
+            return await self._transaction.happened(emission)
+
+        async def attempt() -> None:
+            await self._transaction.commit(emission)
+
+        await self._until_sure(attempt, again, f"checkpoint up to {emission.position}")
+        self._heard.true(gathered, time.monotonic() - began)
+
+    async def _until_sure(
+        self, attempt: Callable[[], Awaitable[None]], again: Callable[[], Awaitable[bool]], what: str
+    ) -> None:
+        """Attempt; where the outcome is unknown, open anew and ask whether it happened; if not, attempt again."""
+        wait_s, sure = FIRST_WAIT_S, False
+        while not sure:
+            try:
+                await attempt()
+            except UnsureError as error:
+                self._heard.troubled(f"{what}: {error}")
+                sure = await self._settled(again, what, wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            else:
+                sure = True
+
+    async def _settled(self, again: Callable[[], Awaitable[bool]], what: str, wait_s: float) -> bool:
+        """Ask until there is an answer."""
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                return await again()
+            except (KafkaError, TimeoutError, OSError) as error:
+                self._heard.troubled(f"{what} cannot be settled yet: {type(error).__name__}: {error}")
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
