@@ -18,7 +18,18 @@ ELSEWHERE = {
 }
 """What runs wherever the tests run, shown in the README or not."""
 
+ON_KAFKA = "tests/worker/test_readme_on_kafka.py::test_it_runs_as_the_readme_says"
+
 PROVEN_BY: dict[str, str] = {
+    "tickgate topics apply": ON_KAFKA,
+    "tickgate strategies import strategies.jsonl": ON_KAFKA,
+    "tickgate feed strategies market.jsonl --count 50": ON_KAFKA,
+    "tickgate strategies import market.jsonl": ON_KAFKA,
+    "tickgate feed synthetic --rate 5000 --seconds 2": ON_KAFKA,
+    "tickgate worker --drain": ON_KAFKA,
+    "tickgate strategies export --out standing.jsonl": ON_KAFKA,
+    "SCHEMA=schemas/execution.avsc .venv/bin/python consume.py": ON_KAFKA,
+    "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_all_shards_and_executions_come_out",
     "./dev demo": "tests/test_demo.py::test_the_demo_shows_executions_and_ends",
 }
 """Any other command of the README, and the test that shows it works, as `path::function`."""

@@ -5,45 +5,17 @@ EXACT_TICKS and EXACT_SEEDS in the environment make the runs longer, and more.
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
 
 from bench import reference
 from bench.kafka_answer import Answer, Mark, pairs_of_executions
-from bench.kafka_flow import producer, put
-from bench.kafka_ground import Ground, Place, import_strategies, make_topics, tickgate
+from bench.kafka_ground import Place, import_strategies, make_topics, tickgate
 from bench.kafka_worker import Worker
-from tests.kafka.shared_broker import SharedBroker
+from tests.worker.inputs import Feed
 
 TICKS = int(os.environ.get("EXACT_TICKS", "60000"))
 SEEDS = [int(seed) for seed in os.environ.get("EXACT_SEEDS", "31").split(",")]
-LINGER_MS = 20.0
-
-
-@pytest.fixture(params=["exactly_once", "at_least_once"])
-def place(request: pytest.FixtureRequest, real_broker: SharedBroker, tmp_path: Path) -> Place:
-    prefix = f"{tmp_path.name[-20:].replace('_', '-')}-{os.getpid()}."
-    return Place(Ground(real_broker.bootstrap, real_broker.kind, tmp_path), prefix, "exact", request.param)
-
-
-class Feed:
-    """The ticks of a workload, sent a part at a time."""
-
-    def __init__(self, place: Place, work: reference.Workload) -> None:
-        self._topic, self._work, self._values = place.topics.ticks, work, reference.encoded(work)
-        self._to: Producer = producer(place.ground.bootstrap, LINGER_MS)
-        self._sent = 0
-
-    def send(self, share: float) -> None:
-        """Send on until so much of all is sent."""
-        until = round(share * len(self._values))
-        for i in range(self._sent, until):
-            name, ts_ms = self._work.names[self._work.who[i]], int(self._work.when[i])
-            put(self._to, self._topic, name.encode(), self._values[i], ts_ms)
-        self._sent = until
-        assert self._to.flush(60) == 0
 
 
 def workers_come_and_go(place: Place, feed: Feed, count: int) -> None:
