@@ -11,25 +11,30 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from streams.app import Given, Parts, Told, compose, needed
-from streams.errors import InputError
+from streams.app import Given, Parts, Told, compose, needed, shown_tables
 from streams.kafka.checkpoint import Observe, unobserved
+from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Encoder
 from streams.kafka.deciding import Decided
+from streams.kafka.ends import ends
 from streams.kafka.look_up import check_sizes, topic_sizes
-from streams.kafka.registry import RegistryError
-from streams.kafka.schema_source import open_schemas
+from streams.kafka.schema_source import open_schemas, registry_told
+from streams.kafka.security import for_confluent
 from streams.kafka.shard_states import State
 from streams.kafka.warm import warm_up
+from streams.kafka.watch import Watch
 from streams.kafka.whole_topic import committed_ends
 from streams.metrics import Metrics
+from streams.process import keep_memory_small, settle
 from streams.reference_data import load_conditions
 from streams.settings import Settings
 from streams.views.health import HealthServer
+from streams.views.owner import own_url
 
 log = logging.getLogger(__name__)
 
 FAILED: Final = 1
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STOPPING_S: Final = 8.5
 """A worker must be gone within ten seconds."""
 
@@ -39,6 +44,9 @@ LAST_RESORT_S: Final = 9.5
 OFFSETS_EVERY_S: Final = 1.0
 """How often the offsets of the group follow the checkpoints."""
 
+ENDS_EVERY_S: Final = 1.0
+"""How often the broker is asked where the partitions end, which is what lag is measured against."""
+
 LOOK_EVERY_S: Final = 0.005
 
 LOGS_OF_OTHERS: Final = ("faust", "mode", "aiokafka", "kafka", "numba", "asyncio")
@@ -47,11 +55,20 @@ LOGS_OF_SERVICES: Final = ("streams.kafka.faust_app", "streams.kafka.transport",
 
 def run_worker(settings: Settings, *, drain: bool = False, observe: Observe = unobserved) -> int:
     """Run a worker; returns the exit code. Raises `InputError` where it cannot begin."""
+    keep_memory_small()
     set_up_logging(settings.log_level)
+    for each in SIGNALS:
+        signal.signal(each, end_early)  # until the event loop takes them over; nothing has begun before
     given = look_up(settings)
     warm_up(given.conditions)  # the compiler would hold up heartbeats later
-    ends = committed_ends(settings.broker, settings.topics.ticks) if drain else None
+    ends = committed_ends(settings.broker, settings.topics.ticks, for_confluent(settings)) if drain else None
+    settle()
     return asyncio.run(Worker(given, observe, ends).run())
+
+
+def end_early(_signal: int, _frame: object) -> None:
+    """End in good order before there is anything to stop."""
+    sys.exit(0)
 
 
 def set_up_logging(level: str) -> None:
@@ -67,13 +84,11 @@ def set_up_logging(level: str) -> None:
 def look_up(settings: Settings) -> Given:
     """All that must be there before a worker begins."""
     topics = needed(settings)
-    sizes = topic_sizes(settings.broker, topics)
+    sizes = topic_sizes(settings.broker, topics, for_confluent(settings))
     check_sizes(settings.topics, topics, sizes, settings.broker)
-    try:
+    with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
         encoder = Encoder(schemas, ("execution", "dead_letter"))
-    except RegistryError as error:
-        raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
     return Given(settings, sizes, schemas, encoder, load_conditions(settings.conditions))
 
 
@@ -91,12 +106,15 @@ class Worker:
     async def run(self) -> int:
         """Start the parts, wait until it is over, and stop them."""
         loop = asyncio.get_running_loop()
-        for each in (signal.SIGTERM, signal.SIGINT):
+        for each in SIGNALS:
             loop.add_signal_handler(each, self._over.set)
         parts = compose(self._given, Told(self._metrics, self._observe, self._committed), self._end)
-        server = HealthServer(parts.shards, self._metrics.exposed)
-        port = await server.start(self._given.settings.web_host, self._given.settings.web_port)
-        log.info("health and metrics at http://%s:%d", self._given.settings.web_host, port)
+        settings = self._given.settings
+        tables = shown_tables(parts, self._given.sizes[settings.topics.ticks])
+        server = HealthServer(parts.shards, self._metrics.exposed, tables)
+        port = await server.start(settings.web_host, settings.web_port)
+        parts.app.reached_at(own_url(settings.advertised_url, settings.web_host, port))
+        log.info("health, metrics and tables at http://%s:%d", settings.web_host, port)
         try:
             await self._work(parts)
         finally:
@@ -108,6 +126,8 @@ class Worker:
             asyncio.create_task(self._over.wait(), name="over"),
             asyncio.create_task(parts.book.work(), name="strategies"),
             asyncio.create_task(self._follow_offsets(parts), name="offsets"),
+            asyncio.create_task(self._follow_ends(parts), name="ends"),
+            asyncio.create_task(self._watch(parts).work(), name="watch"),
             asyncio.create_task(self._run_app(parts), name="application"),
         }
         if self._ends is not None:
@@ -138,6 +158,10 @@ class Worker:
         except TimeoutError:
             log.warning("it could not stop in %g s and goes as it is; nothing is lost by that", STOPPING_S)
 
+    def _watch(self, parts: Parts) -> Watch:
+        settings = self._given.settings
+        return Watch(lambda: parts.app.consumer, lambda: make_consumer(settings), parts.shards, parts.book)
+
     async def _follow_offsets(self, parts: Parts) -> None:
         told: dict[int, int] = {}
         while True:
@@ -147,6 +171,14 @@ class Worker:
                 consumer: Any = parts.app.consumer
                 await consumer.commit_positions(committed)
                 told = committed
+
+    async def _follow_ends(self, parts: Parts) -> None:
+        """Ask the broker how much there is to do: a shard knows only of what was fetched for it."""
+        while True:
+            await asyncio.sleep(ENDS_EVERY_S)
+            consumer: Any = parts.app.consumer
+            if parts.shards.owned and consumer.has_sought:
+                parts.shards.ends(await ends(consumer, consumer.ticks_topic, list(parts.shards.owned)))
 
     async def _drained(self, parts: Parts, ends: Mapping[int, int]) -> None:
         """Until every shard of ours has come to where its partition ended when the worker began."""

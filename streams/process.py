@@ -1,0 +1,36 @@
+"""How this process treats its memory: large buffers go back to the system at once, and old objects are not searched."""
+
+import ctypes
+import gc
+from typing import Final
+
+M_MMAP_THRESHOLD: Final = -3
+M_ARENA_MAX: Final = -8
+LARGE_BYTES: Final = 256 << 10
+"""From this size on the C library maps a buffer by itself, and unmaps it when it is free.
+
+Left alone, it raises this bound as it goes, and keeps what is free between buffers that are not: a worker that takes
+large runs for hours would grow."""
+
+ARENAS: Final = 2
+"""Heaps beside each other; one for each thread would be eight a core."""
+
+YOUNG_OBJECTS: Final = 50_000
+"""New objects between two searches for circles. The default of 700 searches several times in a checkpoint."""
+
+
+def keep_memory_small() -> None:
+    """Ask the C library, where it is one that listens."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        libc.mallopt(M_ARENA_MAX, ARENAS)
+    except (OSError, AttributeError):  # another C library; its own ways must do
+        return
+
+
+def settle() -> None:
+    """All that is there by now stays: leave it out of every later search."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 100)
