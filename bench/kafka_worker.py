@@ -88,18 +88,37 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Wait until it has ended."""
+        return self._process.wait(STOP_TIMEOUT_S)
+
     def stop(self) -> None:
         """End it in good order; kill it where that does not help."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
             try:
-                self._process.wait(STOP_TIMEOUT_S)
+                self.exit_code()
             except subprocess.TimeoutExpired:
                 self.kill()
 
     def words(self) -> str:
         """What it said last."""
-        return last_words(self._log.read_text(errors="replace"))
+        return last_words(self.said())
+
+    def said(self) -> str:
+        """All that it said."""
+        return self._log.read_text(errors="replace")
+
+    def table_row(self, table: str, key: str) -> Any:  # noqa: ANN401 - a row of any table
+        """A row as it answers; None where it has none, or cannot say."""
+        self._must_run()
+        with suppress(OSError, HTTPException):
+            return json.loads(self._get(f"/tables/{table}/{key}")).get("row")
+        return None
 
     def _must_run(self) -> None:
         if self._process.poll() is not None:

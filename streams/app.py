@@ -19,13 +19,14 @@ from streams.kafka.deciding import Decided, Layout, Tools
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
 from streams.kafka.owned_shard import Surroundings
-from streams.kafka.partitions import Homes
+from streams.kafka.partitions import Here, Homes
 from streams.kafka.registry import Schemas
 from streams.kafka.shards import Makers, Shards
 from streams.kafka.strategy_book import StrategyBook
 from streams.kafka.table_rows import LAST_BUCKET, LAST_UPDATE, LastBucketRows, LastUpdateRows, StrategyRows
 from streams.kafka.tick_values import TickValues
 from streams.settings import Settings
+from streams.views.tables import Table, Tables, strategy_row
 
 
 class Given(NamedTuple):
@@ -60,7 +61,9 @@ class Parts(NamedTuple):
 def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], None]) -> Parts:
     """Put the parts together. Needs a running event loop."""
     settings, topics = given.settings, given.settings.topics
-    book = StrategyBook(topics.strategy_changes, Decoder(given.schemas, "strategy_change"))
+    book = StrategyBook(
+        topics.strategy_changes, given.sizes[topics.strategy_changes], Decoder(given.schemas, "strategy_change")
+    )
     shards = make_shards(given, told, book, lambda: app.consumer)
     app = TickgateApp(settings, shards)
     ours: dict[str, Any] = {"stop_worker": stop_worker}
@@ -92,6 +95,13 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
     agents.ticks.add(app, app.topic(topics.ticks, key_serializer="raw", value_serializer="raw"), shards)
     agents.strategies.add(app, strategies.notices, book, shards)
     return Parts(app, shards, book, state, strategies)
+
+
+def shown_tables(parts: Parts, partitions: int) -> Tables:
+    """What the web server shows of the tables."""
+    tables = {name: Table(table, by_ticker=True) for name, table in parts.state.items()}
+    tables["strategies"] = Table(parts.strategies, by_ticker=False, as_json=strategy_row)
+    return Tables(tables, partitions, parts.shards, parts.app.owner, lambda: str(parts.app.conf.canonical_url))
 
 
 def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable[[], Any]) -> Shards:
@@ -134,9 +144,7 @@ def shard_maker(given: Given) -> Callable[[int], Shard]:
     default = Mode.PER_TICKER if settings.per_ticker_throttle else Mode.LEGACY
 
     def make(partition: int) -> Shard:
-        def is_here(key: str) -> bool:
-            return homes[key] == partition
-
+        is_here = Here(partition, homes).__getitem__
         tracked = settings.use_symbol_update_tracking
         return Shard(given.conditions, default, tracked=tracked, owns=is_here, is_home=is_here)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.app import Given, Parts, Told, compose, needed, shown_tables
-from streams.kafka.checkpoint import Observe, unobserved
+from streams.kafka.checkpoint import Observe, given_up, unobserved
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Encoder
 from streams.kafka.deciding import Decided
@@ -49,7 +49,7 @@ ENDS_EVERY_S: Final = 1.0
 
 LOOK_EVERY_S: Final = 0.005
 
-LOGS_OF_OTHERS: Final = ("faust", "mode", "aiokafka", "kafka", "numba", "asyncio")
+LOGS_OF_OTHERS: Final = ("faust", "mode", "aiokafka", "kafka", "numba", "asyncio", "httpx", "httpx2")
 LOGS_OF_SERVICES: Final = ("streams.kafka.faust_app", "streams.kafka.transport", "streams.kafka.tables")
 
 
@@ -122,26 +122,25 @@ class Worker:
         return self._result(parts)
 
     async def _work(self, parts: Parts) -> None:
+        followers = [self._follow_offsets(parts), self._follow_ends(parts), self._watch(parts).work()]
+        following = [asyncio.create_task(each) for each in followers]
         watched = {
             asyncio.create_task(self._over.wait(), name="over"),
             asyncio.create_task(parts.book.work(), name="strategies"),
-            asyncio.create_task(self._follow_offsets(parts), name="offsets"),
-            asyncio.create_task(self._follow_ends(parts), name="ends"),
-            asyncio.create_task(self._watch(parts).work(), name="watch"),
             asyncio.create_task(self._run_app(parts), name="application"),
+            *following,
         }
         if self._ends is not None:
             watched.add(asyncio.create_task(self._drained(parts, self._ends), name="drained"))
         done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             self._error = self._error or task.exception()
+        await given_up(following)  # they ask the consumer, which goes now
         last_resort = threading.Timer(LAST_RESORT_S, os._exit, [FAILED])
         last_resort.daemon = True
         last_resort.start()
         await self._stop(parts)
-        for task in watched:
-            task.cancel()
-        await asyncio.gather(*watched, return_exceptions=True)
+        await given_up(list(watched))
 
     async def _run_app(self, parts: Parts) -> None:
         """Ends when Faust does, which it should not."""

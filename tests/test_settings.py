@@ -22,6 +22,7 @@ OTHERS = {
     "TICKGATE_CONDITIONS": ("c.json", Path("c.json")),
     "TICKGATE_WEB_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read
     "TICKGATE_WEB_PORT": ("0", 0),
+    "TICKGATE_ADVERTISED_URL": ("http://w1:6066/", "http://w1:6066"),
     "TICKGATE_LOG_LEVEL": ("Debug", "debug"),
     "TICKGATE_DATA_DIR": ("/d", Path("/d")),
     "TICKGATE_KERNEL_CACHE": ("/k", Path("/k")),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.commands.plainly import settings, told_plainly
-from streams.errors import InputError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,14 +74,11 @@ def export(*, out: Path | None) -> None:
 
 def _schemas(current: Settings, *, may_register: bool) -> "Schemas":
     """Where this environment has its schemas from."""
-    from streams.kafka.registry import RegistryError
-    from streams.kafka.schema_source import open_schemas
+    from streams.kafka.schema_source import open_schemas, registry_told
 
     url = current.schema_registry_url
-    try:
+    with registry_told():
         return open_schemas(url, time.monotonic, prefix=current.topic_prefix, may_register=may_register)
-    except RegistryError as error:
-        raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
 
 
 def _warn(warnings: Iterable[str]) -> None:

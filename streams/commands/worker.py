@@ -1,5 +1,6 @@
 """`tickgate worker`: takes ticks, and sends executions out."""
 
+import os
 import sys
 
 import click
@@ -14,4 +15,7 @@ def worker(*, drain: bool) -> None:
     from streams.worker import run_worker
 
     with told_plainly():
-        sys.exit(run_worker(settings(), drain=drain))
+        code = run_worker(settings(), drain=drain)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # without waiting for threads: one of Faust's may still ask a broker that does not answer

@@ -15,12 +15,15 @@ class Reason(NamedTuple):
     detail: str
     remedy: str
 
+    def __str__(self) -> str:
+        return f"{self.word}: {self.detail}; {self.remedy}"
+
 
 class BadValueError(Exception):
     """A record that cannot be used; it goes to the dead letters, and the others go on."""
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(f"{reason.word}: {reason.detail}; {reason.remedy}")
+        super().__init__(str(reason))
         self.reason = reason
 
 

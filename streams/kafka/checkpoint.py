@@ -24,7 +24,7 @@ is sent anew. If something else is there, another worker has gone on, and this o
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -105,15 +105,22 @@ class UnsureError(Exception):
     """The checkpoint may or may not have happened; `Transaction.happened` finds out."""
 
 
-NEVER_TAKEN: Final = (
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    InvalidTopicError,
-    ClusterAuthorizationFailedError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-)
-"""Answers that a second attempt would get too."""
+REMEDIES: Final[Mapping[type[KafkaError], str]] = {
+    MessageSizeTooLargeError: "raise max.message.bytes of the topic; `tickgate topics apply` does",
+    RecordListTooLargeError: "raise max.message.bytes of the topic; `tickgate topics apply` does",
+    InvalidTopicError: "mend TICKGATE_TOPIC_PREFIX or TICKGATE_APP_ID",
+    ClusterAuthorizationFailedError: "allow this user to write idempotently",
+    TopicAuthorizationFailedError: "allow this user to write to the topic",
+    TransactionalIdAuthorizationFailed: "allow this user the transactional ids that begin with the group's name",
+}
+NEVER_TAKEN: Final = tuple(REMEDIES)
+"""Answers that a second attempt would get too, and what to do."""
+
+
+def told_why(error: KafkaError) -> str:
+    """What the broker refuses, and the remedy."""
+    return f"the broker refuses it: {type(error).__name__}: {error}; {REMEDIES[type(error)]}"
+
 
 MakeProducer = Callable[[], AIOKafkaProducer]
 Sent = tuple[str, int]
@@ -155,7 +162,7 @@ class _Producing:
         except ProducerFenced as error:
             raise FencedError(f"another worker has taken the shard over ({error})") from error
         except NEVER_TAKEN as error:
-            raise RefusedError(f"the broker refuses it: {type(error).__name__}: {error}") from error
+            raise RefusedError(told_why(error)) from error
         except (KafkaError, TimeoutError, OSError) as error:
             raise UnsureError(f"{type(error).__name__}: {error}") from error
 

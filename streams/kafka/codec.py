@@ -111,12 +111,15 @@ class Writer:
 
     plan: Int32s
     schema: Any
+    is_own: bool
+    """Whether it is one of our own schemas, word by word."""
 
 
 def writer_of(schema: Schema) -> Writer | Reason:
     """Make a writer's schema ready, or say why it cannot be."""
     try:
-        return Writer(walk_plan(schema), for_fastavro(bare(schema)))
+        is_own = any(schema == own.schema for own in own_schemas())
+        return Writer(walk_plan(schema), for_fastavro(bare(schema)), is_own)
     except SchemaRefusedError as error:
         return schema_refused(f"{error.place}: {error.problem}", error.remedy)
     except Exception as error:  # noqa: BLE001 - whatever a strange schema makes fastavro trip over
@@ -202,7 +205,8 @@ class Decoder:
 
     def _read_walked(self, value: bytes, start: int, writer: Writer) -> Record:
         """Let fastavro read, and bring the record to our version."""
-        stream = BoundedReader(value)
+        # Our own schemas hold no items without bytes, so what the walk has held against its bytes is bounded by them.
+        stream = io.BytesIO(value) if writer.is_own else BoundedReader(value)
         stream.seek(start)
         try:
             record = fastavro.schemaless_reader(stream, writer.schema, self._reader)

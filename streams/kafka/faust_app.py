@@ -57,7 +57,8 @@ class TickgateApp(faust.App):
     def owner(self, partition: int) -> str:
         """Where the owner of a shard is found, as the last assignment has it; empty where nobody is known."""
         ticks = self.tickgate.topics.ticks
-        for url, topics in self.assignor.external_topic_distribution.items():
+        assignor: Any = self.assignor
+        for url, topics in assignor.external_topic_distribution.items():
             if partition in topics.get(ticks, ()):
                 return str(url)
         return ""

@@ -46,6 +46,9 @@ class Outbox:
         self._transaction, self._ahead, self._heard = transaction, ahead, heard
         self._behind: list[Decided] = []
         self._following: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._is_over = False
+        """Rows have failed for good. None may follow: the position would step over what they held."""
 
     async def open(self) -> None:
         """Fence whoever sent for this shard before."""
@@ -58,7 +61,8 @@ class Outbox:
         self._transaction.stands(changelog_end)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, for good: to open them again would fence the next owner."""
+        self._is_closed = True
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
@@ -72,6 +76,8 @@ class Outbox:
             await self._make_true([decided])
             return
         await self._send_ahead(self._ahead, decided.emission)
+        if self._is_over:
+            return
         self._behind.append(decided._replace(emission=decided.emission._replace(executions=())))
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow())
@@ -102,6 +108,8 @@ class Outbox:
                 gathered, self._behind = self._behind, []
                 await self._make_true(gathered)
         except Exception as error:  # noqa: BLE001 - the shard says what it is, and stops
+            self._is_over = True
+            self._behind.clear()
             self._heard.failed(error)
 
     async def _make_true(self, gathered: Sequence[Decided]) -> None:
@@ -136,6 +144,8 @@ class Outbox:
         """Ask until there is an answer."""
         while True:
             await asyncio.sleep(wait_s)
+            if self._is_closed:
+                raise asyncio.CancelledError
             try:
                 return await again()
             except (KafkaError, TimeoutError, OSError) as error:

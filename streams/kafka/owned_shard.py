@@ -1,8 +1,8 @@
 """One shard that this worker owns: a partition of `ticks`, from being assigned to being let go.
 
-A task of its own takes runs, decides, and sends. While one emission is on its way the next is decided, and no
-further; runs wait in a short queue, and more are left with the broker. So memory is bounded when the broker is slow
-or gone, and the more there is to do, the larger the checkpoints become.
+A task of its own takes runs, decides, and sends. While one emission is on its way the next is decided, where runs wait
+for it already, and no further. The queue of runs is short, and more are left with the broker. So memory is bounded when
+the broker is slow or gone, and the more there is to do, the larger the checkpoints become.
 
 The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already.
 A later one means that something went missing on its way here, and the shard seeks back; or that the broker has
@@ -23,7 +23,17 @@ from aiokafka.errors import KafkaError
 from streams.core.limits import NEVER
 from streams.core.special_rows import Position
 from streams.instruments import Held, Instruments, ShardStatus
-from streams.kafka.checkpoint import DECIDED, Ahead, FencedError, Observe, RefusedError, Transaction
+from streams.kafka.checkpoint import (
+    DECIDED,
+    NEVER_TAKEN,
+    Ahead,
+    FencedError,
+    Observe,
+    RefusedError,
+    Transaction,
+    given_up,
+    told_why,
+)
 from streams.kafka.deciding import Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
@@ -89,12 +99,18 @@ class OwnedShard:
         self.state, self.reason = state, reason or self.reason
         self._tell()
 
+    def is_(self, state: State) -> bool:
+        """Whether it is in this state now, whatever it was before the last wait."""
+        return self.state is state
+
     async def open(self) -> None:
         """Fence whoever owned the shard before; again and again while the broker is not there."""
         wait_s = FIRST_WAIT_S
         while self.state is State.RECOVERING:
             try:
                 await self._outbox.open()
+            except NEVER_TAKEN as error:
+                self._stop(RefusedError(told_why(error)))
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("shard %d cannot be opened yet: %s", self.partition, error)
                 await asyncio.sleep(wait_s)
@@ -141,6 +157,11 @@ class OwnedShard:
         """Whether runs should be fetched for it. Read from the fetching thread too."""
         return self.state is State.RUNNING and len(self._runs) < self._around.max_runs
 
+    @property
+    def idle_at(self) -> int:
+        """Where it waits for ticks; -1 while it has some, or takes none."""
+        return self.next_offset if self.state is State.RUNNING and not self._runs else -1
+
     async def put(self, run: RawRun) -> None:
         """Take a run, if it is the next; waits while enough others wait."""
         while self.state is State.RUNNING and len(self._runs) >= self._around.max_runs:
@@ -155,10 +176,16 @@ class OwnedShard:
         self._runs.append(run)
         self._wake.set()
 
+    def ends_at(self, end: int) -> None:
+        """So far there are ticks now; those that were fetched are not all."""
+        if self.state not in {State.RECOVERING, State.CLOSED}:
+            self.end = max(self.end, end)
+            self._tell()
+
     async def _may_go_on_at(self, run: RawRun) -> bool:
         """Something is missing in front of a run: seek back, unless it is not there any more."""
         bounds = await self._around.bounds(self.partition)
-        if run.start > self.next_offset >= 0 and bounds.earliest > self.next_offset:
+        if bounds.earliest >= run.start > self.next_offset:
             self._say_lost(self.next_offset, run.start)
             return True
         told = (self.partition, self.next_offset, run.start)
@@ -201,7 +228,8 @@ class OwnedShard:
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._task
         await self._outbox.close()
-        self.move(State.CLOSED)
+        if not self.is_(State.CLOSED):  # two may let go at once: a rebalance, and the end of the worker
+            self.move(State.CLOSED)
 
     async def _work(self, deciding: Deciding) -> None:
         """Decide one emission while the one before is on its way."""
@@ -223,11 +251,12 @@ class OwnedShard:
                 await under_way
             await self._outbox.finish()
         except asyncio.CancelledError:
-            if under_way is not None:
-                under_way.cancel()
+            await given_up([] if under_way is None else [under_way])
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, this shard stops and the others go on
             self._stop(error)
+            if under_way is not None:  # it must not open anything once the next owner has
+                await asyncio.gather(under_way, return_exceptions=True)
 
     def _stop(self, error: Exception) -> None:
         if self.state in {State.STOPPED, State.CLOSED}:
@@ -275,18 +304,22 @@ class OwnedShard:
                 self._refusals.append(each)
             self.changes[partition] = max(offset + 1, self.changes.get(partition, 0))
 
-    async def _decide(self, deciding: Deciding, runs: list[RawRun], position: int, refusals: list[Refusal]) -> Decided:
-        """Decide, and try again for as long as the registry is down."""
+    async def _decide(
+        self, deciding: Deciding, runs: list[RawRun], position: int, refusals: list[Refusal]
+    ) -> Decided | None:
+        """Decide, and try again for as long as the registry is down and the shard is ours."""
         wait_s = FIRST_WAIT_S
-        while True:
+        while self.state is State.RUNNING:
             try:
-                decided = await deciding.decide(runs, position, self.changes, refusals)
+                return await deciding.decide(runs, position, self.changes, refusals)
             except RegistryDownError as error:
                 self._troubled(f"the registry does not answer: {error}")
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            else:
-                return decided
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s if self.is_(State.RUNNING) else 0):
+                    await self._wake.wait()  # `drain` wakes it
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        return None
 
     def _is_true(self, gathered: Sequence[Decided], seconds: float) -> None:
         """These have been made true."""

@@ -20,3 +20,15 @@ class Homes(dict[str, int]):
     def __missing__(self, key: str) -> int:
         home = self[key] = partition_of(key.encode(), self._partitions)
         return home
+
+
+class Here(dict[str, bool]):
+    """Whether a key belongs in one partition, worked out once: looking it up costs no call of Python."""
+
+    def __init__(self, partition: int, homes: Homes) -> None:
+        super().__init__()
+        self._partition, self._homes = partition, homes
+
+    def __missing__(self, key: str) -> bool:
+        is_here = self[key] = self._homes[key] == self._partition
+        return is_here

@@ -7,17 +7,29 @@ missing is read here. Mostly that is nothing. The shard has been fenced before, 
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.fetch import Bounds
+from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.raw_fetch import RawFetch
-from streams.kafka.shard_rows import ShardRows
 
 POLL_MS: Final = 200
 SILENCE_S: Final = 30.0
 """So long without a row, while there are some to come, and the broker counts as gone."""
+
+
+class Taker(Protocol):
+    """Whoever takes the runs of a log, and knows which it has."""
+
+    def is_whole(self, table: str, partition: int, bounds: Bounds) -> bool:
+        """Whether all that there is has been taken."""
+
+    def goes_on_at(self, table: str, partition: int, bounds: Bounds) -> int:
+        """Where reading goes on."""
+
+    def take(self, table: str, run: RawRun) -> None:
+        """Take a run."""
 
 
 class Log(NamedTuple):
@@ -26,7 +38,11 @@ class Log(NamedTuple):
     table: str
     topic: str
     partition: int
-    rows: ShardRows
+    rows: Taker
+
+    def is_whole(self, bounds: Bounds) -> bool:
+        """Whether all that there is has been taken."""
+        return self.rows.is_whole(self.table, self.partition, bounds)
 
     @property
     def place(self) -> TopicPartition:
@@ -44,7 +60,7 @@ async def complete(make_consumer: Callable[[], AIOKafkaConsumer], logs: Collecti
         await consumer.start()
     try:
         bounds = await bounds_of(consumer, [log.place for log in logs])
-        left = {log.place: log for log in logs if not log.rows.is_whole(log.table, bounds[log.place])}
+        left = {log.place: log for log in logs if not log.is_whole(bounds[log.place])}
         return await _read(consumer, fetch, left, bounds)
     finally:
         await consumer.stop()
@@ -64,7 +80,7 @@ async def _read(
 ) -> int:
     consumer.assign(list(left))
     for place, log in left.items():
-        consumer.seek(place, log.rows.goes_on_at(log.table, bounds[place]))
+        consumer.seek(place, log.rows.goes_on_at(log.table, place.partition, bounds[place]))
     count = 0
     while left:
         async with asyncio.timeout(SILENCE_S):
@@ -76,6 +92,6 @@ async def _read(
             for run in runs:
                 log.rows.take(log.table, run)
                 count += len(run.columns)
-            if log.rows.is_whole(log.table, bounds[place]):
+            if log.is_whole(bounds[place]):
                 del left[place]
     return count

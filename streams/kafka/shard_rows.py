@@ -31,15 +31,17 @@ class ShardRows:
         read = self._read.get(table)
         return None if read is None else read.position
 
-    def is_whole(self, table: str, bounds: Bounds) -> bool:
+    def is_whole(self, table: str, partition: int, bounds: Bounds) -> bool:
         """Whether every row of a log that there is has been read, from its beginning to its end."""
+        del partition
         read = self._read.get(table)
         if read is None:
             return bounds.end == bounds.earliest
         return read.start <= bounds.earliest and read.position >= bounds.end
 
-    def goes_on_at(self, table: str, bounds: Bounds) -> int:
+    def goes_on_at(self, table: str, partition: int, bounds: Bounds) -> int:
         """Where reading goes on; what does not begin where the log does is thrown away."""
+        del partition
         read = self._read.get(table)
         if read is not None and read.start <= bounds.earliest <= read.position:
             return read.position

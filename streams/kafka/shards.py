@@ -79,12 +79,22 @@ class Shards:
         """How far each shard has come."""
         return {p: shard.committed for p, shard in self._owned.items() if shard.committed >= 0}
 
+    def ends(self, ends: Mapping[int, int]) -> None:
+        """Where partitions end now, as the broker says."""
+        for partition, end in ends.items():
+            shard = self._owned.get(partition)
+            if shard is not None:
+                shard.ends_at(end)
+
     # Coming and going.
 
     async def fence(self, partitions: Collection[int]) -> None:
         """These are ours now; shut out whoever owned them before."""
         await self.drain()
         self._assigned_at = time.monotonic()
+        for p in sorted(self._rows.keys() & set(partitions)):
+            held = ", ".join(f"{table} up to {self._rows[p].position(table)}" for table in TABLES)
+            log.info("shard %d goes on from its copy, which holds %s", p, held)
         make = self._make
         self._owned = {p: OwnedShard(p, make.transaction(p), make.ahead(p), self._around) for p in sorted(partitions)}
         await asyncio.gather(*(shard.open() for shard in self._owned.values()))
@@ -129,10 +139,10 @@ class Shards:
 
     async def recovered(self) -> None:
         """Every row is there, and every strategy: make the shards."""
-        await self._book.caught_up()
         async with self._recovering:  # each table says it
             bare = [each for each in self._owned.values() if each.state is State.RECOVERING and not each.deciding]
             await self._complete(bare)
+            await self._book.caught_up()
             for shard in bare:
                 if shard.state is State.RECOVERING:
                     await self._restore(shard)
@@ -141,7 +151,8 @@ class Shards:
     async def _complete(self, bare: Sequence[OwnedShard]) -> None:
         """Read what Faust has not handed over."""
         topics = self._tools.layout.topics
-        logs = [
+        logs = self._book.logs() if bare else []
+        logs += [
             Log(table, topics.changelog(table), shard.partition, self.rows(shard.partition))
             for shard in bare
             for table in TABLES
@@ -153,15 +164,13 @@ class Shards:
     async def _restore(self, owned: OwnedShard) -> None:
         partition, rows = owned.partition, self._rows.pop(owned.partition, ShardRows())
         # By id, as executions stand: then what fires for one tick comes out of the kernel in order.
-        strategies = [strategy for _, strategy in sorted(self._book.strategies.items())]
+        ids = sorted(self._book.strategies)
         changes, refusals = dict(self._book.positions), list(self._book.refusals)
         owned.hears = True
         shard = self._make.shard(partition)
         restored = await asyncio.to_thread(rows.recovery.finish, shard)
         deciding = Deciding(partition, shard, restored.rows, self._tools)
-        problems = await asyncio.to_thread(lambda: [each for each in map(deciding.change, strategies) if each])
-        for problem in problems:
-            log.error("shard %d leaves a strategy out: %s", partition, problem)
+        await asyncio.to_thread(self._put_in_force, deciding, ids)
         known = restored.position.changes if restored.position else {}
         if partition == REFUSALS_SHARD:
             for refusal in refusals:
@@ -170,6 +179,13 @@ class Shards:
         end = rows.position("last_bucket") or 0
         owned.restored(deciding, restored.position, end, changes)
         self.instruments.recovered(self._around.topic, partition, time.monotonic() - self._assigned_at)
+
+    def _put_in_force(self, deciding: Deciding, ids: Sequence[str]) -> None:
+        """Give a shard the strategies as they stand. What changes meanwhile it is told too."""
+        for strategy_id in ids:
+            problem = deciding.change(self._book.strategies[strategy_id])
+            if problem:
+                log.error("shard %d leaves %r out: %s", deciding.partition, strategy_id, problem)
 
     # What comes in.
 
@@ -199,6 +215,4 @@ class Shards:
         """Let quiet shards look at what has changed."""
         for shard in self._owned.values():
             shard.wake()
-        self.instruments.universes(
-            [len(each.universe) for each in self._book.strategies.values() if each.status == "active"]
-        )
+        self.instruments.universes(self._book.strategies.active_sizes())

@@ -8,23 +8,26 @@ all that was taken is in the book; so every worker holds every strategy before t
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from streams.core.events import Status, Strategy
-from streams.core.lifecycle import Verdict, settle
-from streams.errors import shortened
-from streams.kafka.bad_values import BadValueError, Reason
+from streams.core.events import Strategy
+from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Decoder
-from streams.kafka.fetch import RawRun
+from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.packed_strategies import PackedStrategies
 from streams.kafka.registry import RegistryDownError
-from streams.kafka.strategy_records import strategy_of
+from streams.kafka.rows_reader import Log
+from streams.kafka.strategy_fold import Read, put, read
 from streams.kafka.whole_topic import Record
 
 log = logging.getLogger(__name__)
 
 REFUSALS_KEPT: Final = 1000
 """Refused changes that are kept until their dead letters are written; the oldest give way, with a line in the log."""
+
+DECODED_AT_ONCE: Final = 200
+"""Records whose universes are sets of tickers at the same time."""
 
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
@@ -60,21 +63,42 @@ Told = Callable[[Change | Refusal], None]
 class StrategyBook:
     """What stands, up to where each partition of the topic has been read."""
 
-    def __init__(self, topic: str, decoder: Decoder) -> None:
-        self.topic = topic
-        self.strategies: dict[str, Strategy] = {}
+    def __init__(self, topic: str, partitions: int, decoder: Decoder) -> None:
+        self.topic, self.partitions = topic, partitions
+        self.strategies = PackedStrategies()
         """Deleted ones too: their version goes on counting."""
         self.positions: dict[int, int] = {}
         """Of each partition, the offset up to which it is in here."""
+        self.taken: dict[int, int] = {}
+        """The same, with what waits to be decoded."""
         self.refusals: list[Refusal] = []
         self.told: Told = lambda _: None
         """Called with each change and each refusal, in order, once it is in here."""
         self._decoder = decoder
         self._runs: asyncio.Queue[RawRun] = asyncio.Queue()
 
-    def take(self, run: RawRun) -> None:
-        """Take a run, to be decoded in its turn."""
-        self._runs.put_nowait(run)
+    def logs(self) -> list[Log]:
+        """The partitions of the topic, to be completed."""
+        return [Log("strategies", self.topic, partition, self) for partition in range(self.partitions)]
+
+    def is_whole(self, table: str, partition: int, bounds: Bounds) -> bool:
+        """Whether all that there is of a partition has been taken."""
+        del table
+        return bounds.end in {bounds.earliest, 0} or self.taken.get(partition, 0) >= bounds.end
+
+    def goes_on_at(self, table: str, partition: int, bounds: Bounds) -> int:
+        """Where reading goes on."""
+        del table
+        self.taken[partition] = max(self.taken.get(partition, 0), bounds.earliest)
+        return self.taken[partition]
+
+    def take(self, table: str, run: RawRun) -> None:
+        """Take a run, to be decoded in its turn. One behind a gap is left out; see `watch.py`."""
+        del table
+        taken = self.taken.setdefault(run.partition, 0)
+        if run.start <= taken < run.position:
+            self.taken[run.partition] = run.position
+            self._runs.put_nowait(run)
 
     async def caught_up(self) -> None:
         """Wait until all that was taken is in here."""
@@ -89,28 +113,22 @@ class StrategyBook:
 
     async def _read(self, run: RawRun) -> None:
         known = self.positions.get(run.partition, 0)  # Faust reads the topic from its start with each assignment
-        records = [record for i in range(len(run.columns)) if (record := record_at(run, i)).offset >= known]
-        for record, found in zip(records, await self._decoded(records), strict=True):
-            self._fold(record, found)
-            self.positions[run.partition] = record.offset + 1
+        for first in range(0, len(run.columns), DECODED_AT_ONCE):
+            rows = range(first, min(first + DECODED_AT_ONCE, len(run.columns)))
+            records = [record for i in rows if (record := record_at(run, i)).offset >= known]
+            for record, found in zip(records, await self._decoded(records), strict=True):
+                self._fold(record, found)
+                self.positions[run.partition] = record.offset + 1
         self.positions[run.partition] = max(run.position, known)
 
-    def _fold(self, record: Record, found: Strategy | Reason | None) -> None:
-        """Let one record count, or keep why it does not. None is a tombstone."""
+    def _fold(self, record: Record, found: Read) -> None:
+        """Let one record count, or keep why it does not."""
         place = Place(record.partition, record.offset)
-        if isinstance(found, Reason):
-            self._refuse(Refusal(place, record, found))
-            return
-        change = found or deleted(self.strategies.get(id_of(record)))
-        if change is None:
-            return
-        settled = settle(self.strategies.get(change.strategy_id), change)
-        if settled.verdict is Verdict.ACCEPTED:
-            self.strategies[change.strategy_id] = change
+        change = put(self.strategies, found)
+        if isinstance(change, Reason):
+            self._refuse(Refusal(place, record, change))
+        elif change is not None:
             self.told(Change(place, change))
-        elif settled.verdict.is_refusal:
-            problem, _, remedy = settled.reason.partition("; ")
-            self._refuse(Refusal(place, record, Reason(f"change_{settled.verdict}", problem, remedy)))
 
     def _refuse(self, refusal: Refusal) -> None:
         log.warning("%s, partition %d, offset %d: %s", self.topic, *refusal.place, refusal.reason.detail)
@@ -120,31 +138,17 @@ class StrategyBook:
             del self.refusals[0]
         self.told(refusal)
 
-    async def _decoded(self, records: Sequence[Record]) -> list[Strategy | Reason | None]:
+    async def _decoded(self, records: Sequence[Record]) -> list[Read]:
         """Decode, and begin again for as long as the registry is down."""
         wait_s = FIRST_WAIT_S
         while True:
             try:
                 # In a thread: the first value of a schema may ask the registry for it.
-                return await asyncio.to_thread(lambda: [self._decoded_one(record) for record in records])
+                return await asyncio.to_thread(lambda: [read(record, self._decoder) for record in records])
             except RegistryDownError as error:
                 log.warning("%s waits for the registry: %s", self.topic, error)
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-
-    def _decoded_one(self, record: Record) -> Strategy | Reason | None:
-        """The version in a record, or what is wrong with it; None for a tombstone."""
-        try:
-            strategy_id = id_of(record)
-            if record.value is None:
-                return None
-            change = strategy_of(self._decoder.decode(record.value, record.headers))
-        except BadValueError as error:
-            return error.reason
-        if change.strategy_id != strategy_id:
-            detail = f"the key is {shortened(strategy_id)}, the strategy {shortened(change.strategy_id)}"
-            return Reason("other_key", detail, "send the strategy's id as the key")
-        return change
 
 
 def record_at(run: RawRun, i: int) -> Record:
@@ -152,23 +156,3 @@ def record_at(run: RawRun, i: int) -> Record:
     columns = run.columns
     headers = tuple(columns.headers(i))
     return Record(run.partition, int(columns.offset[i]), columns.key(i), columns.value(i), headers)
-
-
-def id_of(record: Record) -> str:
-    """The strategy that a record is of, by its key."""
-    try:
-        strategy_id = (record.key or b"").decode()
-    except UnicodeDecodeError:
-        strategy_id = ""
-    if not strategy_id:
-        raise BadValueError(
-            Reason("bad_key", "the key is missing, or not UTF-8", "send the strategy's id as the key, in UTF-8")
-        )
-    return strategy_id
-
-
-def deleted(now: Strategy | None) -> Strategy | None:
-    """What a tombstone makes of what stands: one that comes before the deletion deletes."""
-    if now is None or now.status is Status.DELETED:
-        return None
-    return replace(now, status=Status.DELETED, version=now.version + 1)

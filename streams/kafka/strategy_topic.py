@@ -4,8 +4,7 @@ One record is added for each strategy that differs, with the version that follow
 deleted by a version that says so; it keeps its version, so that one born again under its id goes on counting.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -15,12 +14,14 @@ from streams.core.events import Status, Strategy
 from streams.core.lifecycle import MAX_VERSION, Verdict, settle
 from streams.core.limits import MAX_VALUE_BYTES
 from streams.errors import InputError, shortened
-from streams.kafka.bad_values import BadValueError
+from streams.kafka.bad_values import Reason
 from streams.kafka.broker_trouble import Heard, trouble
 from streams.kafka.codec import Decoder, Encoder
-from streams.kafka.registry import RegistryError, Schemas
+from streams.kafka.registry import Schemas
+from streams.kafka.schema_source import registry_told
 from streams.kafka.security import NO_SECURITY
-from streams.kafka.strategy_records import record_of, strategy_of
+from streams.kafka.strategy_fold import put, read
+from streams.kafka.strategy_records import record_of
 from streams.kafka.whole_topic import Record, read_whole
 
 RECORD: Final = "strategy_change"
@@ -49,7 +50,7 @@ class Standing(NamedTuple):
 def read_standing(bootstrap: str, topic: str, schemas: Schemas, security: Mapping[str, str] = NO_SECURITY) -> Standing:
     """Read the topic and fold it, as every worker does; raises `InputError`."""
     found, decoder = Standing({}, []), Decoder(schemas, RECORD)
-    with _registry_told():
+    with registry_told():
         for record in read_whole(bootstrap, topic, security):
             problem = fold(found.strategies, record, decoder)
             if problem:
@@ -59,25 +60,8 @@ def read_standing(bootstrap: str, topic: str, schemas: Schemas, security: Mappin
 
 def fold(strategies: dict[str, Strategy], record: Record, decoder: Decoder) -> str:
     """Take one record; says why it does not count, where it does not."""
-    try:
-        strategy_id = (record.key or b"").decode()
-    except UnicodeDecodeError:
-        return "its key is not UTF-8"
-    if not strategy_id:
-        return "it has no key"
-    if record.value is None:
-        strategies.pop(strategy_id, None)
-        return ""
-    try:
-        change = strategy_of(decoder.decode(record.value, record.headers))
-    except BadValueError as error:
-        return str(error)
-    if change.strategy_id != strategy_id:
-        return f"its key is {shortened(strategy_id)}, its strategy {shortened(change.strategy_id)}"
-    settled = settle(strategies.get(strategy_id), change)
-    if settled.verdict is Verdict.ACCEPTED:
-        strategies[strategy_id] = change
-    return settled.reason if settled.verdict.is_refusal else ""
+    found = put(strategies, read(record, decoder))
+    return str(found) if isinstance(found, Reason) else ""
 
 
 def differences(standing: Mapping[str, Strategy], wanted: Collection[Strategy], *, prune: bool) -> list[Strategy]:
@@ -124,7 +108,7 @@ def write_changes(  # noqa: PLR0913 - the last by name
     security: Mapping[str, str] = NO_SECURITY,
 ) -> None:
     """Send changes, and wait until the broker has every one; raises `InputError` for the first that it has not."""
-    with _registry_told():
+    with registry_told():
         encoder = Encoder(schemas, [RECORD])
     records = [(change.strategy_id, _value(encoder, change, ts_ms)) for change in changes]
     heard = Heard()
@@ -152,15 +136,6 @@ def _value(encoder: Encoder, change: Strategy, ts_ms: int) -> bytes:
         problem = f"takes {len(value)} bytes in a record, {MAX_VALUE_BYTES} are the limit"
         raise InputError(f"strategy {shortened(change.strategy_id)}", problem, 'split its universe, or write "all"')
     return value
-
-
-@contextmanager
-def _registry_told() -> Iterator[None]:
-    """Turn what a schema registry refuses, or does not answer, into the user's error."""
-    try:
-        yield
-    except RegistryError as error:
-        raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
 
 
 def _options(bootstrap: str, heard: Heard) -> dict[str, Any]:

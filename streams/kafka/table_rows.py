@@ -13,6 +13,7 @@ from streams.core.events import Strategy
 from streams.core.limits import NEVER
 from streams.core.shard import Shard
 from streams.kafka.fetch import RawRun
+from streams.kafka.shard_states import State
 from streams.kafka.shards import Shards
 from streams.kafka.strategy_book import StrategyBook
 
@@ -49,13 +50,18 @@ class _ShardRows:
                     yield ticker
 
     def _owned(self) -> list[Shard]:
-        return [owned.deciding.shard for owned in self._shards.owned.values() if owned.deciding is not None]
+        return [
+            owned.deciding.shard
+            for owned in self._shards.owned.values()
+            if owned.deciding is not None and owned.state is not State.CLOSED
+        ]
 
     def _row(self, key: str) -> tuple[Shard, Columns, int]:
-        """The shard that holds a ticker, its columns, and the ticker's number."""
+        """The shard that holds a ticker that was ever updated, its columns, and the ticker's number."""
         for shard in self._owned():
             number, columns = shard.index.tickers.by_name.get(key), shard.index.columns
-            if number is not None and number < len(columns.tickers.last_update):
+            last_update = columns.tickers.last_update
+            if number is not None and number < len(last_update) and last_update[number] != NEVER:
                 return shard, columns, number
         raise KeyError(key)
 
@@ -68,10 +74,7 @@ class LastUpdateRows(_ShardRows):
     def get(self, key: str) -> int:
         """In ms since 1970."""
         _, columns, number = self._row(key)
-        last_update_ms = int(columns.tickers.last_update[number])
-        if last_update_ms == NEVER:
-            raise KeyError(key)
-        return last_update_ms
+        return int(columns.tickers.last_update[number])
 
 
 class LastBucketRows(_ShardRows):
@@ -97,7 +100,7 @@ class StrategyRows:
 
     def take(self, run: RawRun) -> None:
         """Changes."""
-        self._book.take(run)
+        self._book.take("strategies", run)
 
     async def recovered(self) -> None:
         """All that stood when the worker came is there."""

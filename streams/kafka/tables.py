@@ -10,7 +10,7 @@ swallows exceptions raised in here and would wait for ever: so they stop the wor
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Final, Protocol, cast
 
 import faust
@@ -54,10 +54,13 @@ class RowsStore(Store[str, Any]):
         super().__init__(*args, **options)
         self.rows = rows
 
-    def persisted_offset(self, tp: TP) -> int | None:
-        """The last offset that is here; Faust reads from it on, the last once more."""
-        position = self.rows.read_up_to(tp.partition)
-        return None if not position else position - 1
+    def persisted_offset(self, tp: TP) -> int:
+        """The last offset that is here; Faust reads from it on, the last once more.
+
+        Where nothing is here, that is said too, as -1. None would leave Faust with the offset of an earlier
+        assignment, and it would go on in the middle of rows that are gone.
+        """
+        return (self.rows.read_up_to(tp.partition) or 0) - 1
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]], to_key: Any, to_value: Any) -> None:  # noqa: ANN401
         """The tables take rows themselves."""
@@ -89,6 +92,18 @@ class RowsStore(Store[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def keys(self) -> KeysView[str]:
+        """Every key; the store has no dictionary of its own that these could come from."""
+        return KeysView(self)
+
+    def values(self) -> ValuesView[Any]:
+        """Every row."""
+        return ValuesView(self)
+
+    def items(self) -> ItemsView[str, Any]:
+        """Every key and its row."""
+        return ItemsView(self)
 
     def __setitem__(self, key: str, value: object) -> None:
         raise TypeError(READ_ONLY)
@@ -128,6 +143,8 @@ class _RowsTable:
         """Take runs of rows, or stop the worker."""
         try:
             for event in batch:
+                if event.message.topic != self._changelog_topic_name():
+                    continue  # Faust hands what belongs to nobody to the table that had the event before
                 self.rows.take(cast("RawRun", event.message.value))
         except Exception as error:
             self._end(error)
@@ -141,6 +158,12 @@ class _RowsTable:
         except Exception as error:
             self._end(error)
             raise
+
+    def _refuse(self, *_: object) -> None:
+        """Before Faust writes to the changelog: it does so first, and finds out after that the store takes nothing."""
+        raise TypeError(READ_ONLY)
+
+    on_key_set = on_key_del = on_clear = _refuse
 
     def _end(self, error: Exception) -> None:
         log.error("rows of %s cannot be taken: %s", self._changelog_topic_name(), error, exc_info=error)

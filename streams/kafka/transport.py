@@ -289,6 +289,8 @@ class Consumer(driver.Consumer):
         if bare:  # Faust leaves a partition without a commit where it happens to stand
             await self._thread.seek_to_beginning(*bare)
         await self._thread.seek_wait({tp: offset for tp, offset in known.items() if offset is not None})
+        for tp in mine:
+            self._read_offset[tp] = None  # Faust drops what lies below the group's offset, which says nothing here
         earliest, ends = await self.earliest_offsets(*mine), await self.highwaters(*mine)
         found = {tp: offset for tp in mine if (offset := await self.position(tp)) is not None}
         if generation == self.app.consumer_generation_id:

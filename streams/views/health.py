@@ -1,36 +1,27 @@
-"""The worker's own small web server: whether it lives, whether it is ready, and its metrics.
+"""The worker's own small web server: whether it lives, whether it is ready, its metrics, and its tables.
 
     /healthz  200 as long as the event loop answers.
     /readyz   200 once the worker has recovered and while every shard that it owns moves; else 503, and why.
     /metrics  Prometheus.
+    /tables/  Rows; see `tables.py`.
 
 It stands beside Faust's server and needs nothing of it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
 from streams.errors import InputError, os_trouble
-from streams.instruments import ShardStatus
+from streams.views.owner import Owner
+from streams.views.status import WorkerStatus
+from streams.views.tables import Tables, routes
 
 SHUTDOWN_TIMEOUT_S: Final = 1.0
 """For answers under way when it stops; a worker must be gone within ten seconds."""
 
 NOT_READY: Final = 503
-
-
-class WorkerStatus(Protocol):
-    """What a worker says of itself."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has joined, and recovered what it owns."""
-
-    @property
-    def shards(self) -> Sequence[ShardStatus]:
-        """Every shard that it owns, in order."""
 
 
 Expose = Callable[[str], tuple[bytes, str]]
@@ -58,8 +49,8 @@ def readiness(status: WorkerStatus) -> Readiness:
     return Readiness(ready, {"ready": ready, "reasons": reasons, "shards": described})
 
 
-def application(status: WorkerStatus, expose: Expose) -> web.Application:
-    """The three answers."""
+def application(status: WorkerStatus, expose: Expose, tables: Tables | None = None) -> web.Application:
+    """All answers; of tables, where there are some."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="alive\n", headers=_FRESH)
@@ -76,7 +67,17 @@ def application(status: WorkerStatus, expose: Expose) -> web.Application:
     answers = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
     made = web.Application()
     made.add_routes([web.get(path, answer) for path, answer in answers.items()])
+    if tables is not None:
+        owner = Owner()
+        made.add_routes(routes(tables, owner))
+        made.cleanup_ctx.append(lambda _: opened(owner))
     return made
+
+
+async def opened(owner: Owner) -> AsyncIterator[None]:
+    """While the application runs, other workers can be asked."""
+    async with owner:
+        yield
 
 
 _FRESH: Final = {"Cache-Control": "no-store"}
@@ -85,10 +86,9 @@ _FRESH: Final = {"Cache-Control": "no-store"}
 class HealthServer:
     """The application on a port."""
 
-    def __init__(self, status: WorkerStatus, expose: Expose) -> None:
-        self._runner = web.AppRunner(
-            application(status, expose), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False
-        )
+    def __init__(self, status: WorkerStatus, expose: Expose, tables: Tables | None = None) -> None:
+        served = application(status, expose, tables)
+        self._runner = web.AppRunner(served, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port, which is a free one where 0 was asked for."""

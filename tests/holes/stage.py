@@ -1,8 +1,9 @@
-"""The real Faust classes with nobody behind them: an application that is not started, shards that note what they hear."""
+"""The real Faust classes with nobody behind them: an application that is not started, and shards that note things."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from faust.types import TP
 
@@ -10,7 +11,7 @@ from streams.kafka import tables
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.record_batch import Response
-from streams.kafka.transport import Consumer, ConsumerThread
+from streams.kafka.transport import Consumer, ConsumerThread, RunRecord, Transport
 from streams.settings import Settings
 from tests.kafka.batches import COMMIT, Row, batch, marker
 
@@ -25,7 +26,7 @@ class NotingShards:
         self.heard: list[Any] = []
         self.full = False
 
-    async def fence(self, partitions: Collection[int]) -> None:
+    async def fence(self, partitions: Collection[int]) -> None:  # noqa: ARG002 - as the real one
         self.heard.append("fenced")
 
     def position(self, partition: int) -> int | None:
@@ -34,7 +35,7 @@ class NotingShards:
     def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
         self.heard.append({partition: at for partition, (at, _) in positions.items()})
 
-    def wants_more(self, partition: int) -> bool:
+    def wants_more(self, partition: int) -> bool:  # noqa: ARG002 - as the real one
         return not self.full
 
     def fetched(self) -> None:
@@ -52,9 +53,11 @@ class NotingRows:
 
     def __init__(self) -> None:
         self.runs: list[RawRun] = []
+        self.asked = asyncio.Event()
         self.fails_with: Exception | None = None
 
     def take(self, run: RawRun) -> None:
+        self.asked.set()
         if self.fails_with is not None:
             raise self.fails_with
         self.runs.append(run)
@@ -63,7 +66,7 @@ class NotingRows:
         if self.fails_with is not None:
             raise self.fails_with
 
-    def read_up_to(self, partition: int) -> int | None:
+    def read_up_to(self, partition: int) -> int | None:  # noqa: ARG002 - as the real one
         return None
 
     def get(self, key: str) -> Any:
@@ -81,38 +84,112 @@ class Thread(ConsumerThread):
         return await found if asyncio.iscoroutine(found) else found
 
 
+class Broker(Thread):
+    """Stands where a broker stands: notes what is sought and committed, and where the group has come to."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.assigned: set[TP] = set()
+        self.group: dict[TP, int | None] = {}
+        self.at: dict[TP, int] = {}
+        self.ends: dict[TP, int] = {}
+        self.committed: list[dict[TP, int]] = []
+
+    def assignment(self) -> set[TP]:
+        return set(self.assigned)
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.ends.get(tp, 0) for tp in partitions}
+
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def position(self, tp: TP) -> int | None:
+        return self.at.get(tp, 0)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        self.at.update(partitions)
+
+    async def seek_to_beginning(self, *partitions: Any) -> None:
+        self.at.update({TP(*tp): 0 for tp in partitions})
+
+    async def seek_to_committed(self) -> dict[TP, int]:
+        self.at.update({tp: offset for tp, offset in self.group.items() if offset})
+        return {tp: self.group.get(tp) for tp in self.assigned}  # type: ignore[misc]  # as aiokafka answers
+
+    async def commit(self, offsets: Mapping[TP, int]) -> bool:
+        self.committed.append(dict(offsets))
+        return True
+
+    def highwater(self, tp: TP) -> int:
+        return self.ends.get(tp, 0)
+
+    def _ensure_consumer(self) -> Any:
+        return self._consumer
+
+
 class App(TickgateApp):
     """Not started; its consumer has no thread of its own."""
 
-    consumer: Consumer
-    noting: NotingShards
+    thread_kind: type[Thread] = Broker
+
+    @property
+    def thread(self) -> Any:
+        """The stand-in of the thread."""
+        return cast("Consumer", self.consumer)._thread
+
+    def _new_transport(self) -> Any:
+        kind = self.thread_kind
+
+        class Staged(Consumer):
+            def _new_consumer_thread(self) -> ConsumerThread:
+                loop = asyncio.get_running_loop()
+                return kind(self, loop=self.loop, beacon=self.beacon, thread_loop=loop)
+
+        class StagedTransport(Transport):
+            Consumer = Staged
+
+        return StagedTransport(self.conf.broker, self, loop=self.loop)
 
     def with_table(self, tp: TP, rows: NotingRows, stop_worker: Callable[[BaseException], None]) -> tables.StateTable:
         """A table of state whose changelog is that of `tp`."""
-        return self._with(tables.StateTable, tp, tables.STATE_BUFFER_RUNS, rows, stop_worker, {})
+        made = tables.StateTable(
+            self, recovery_buffer_size=tables.STATE_BUFFER_RUNS, **self._options(tp, rows, stop_worker)
+        )
+        self.tables.add(made)
+        return made
 
     def with_strategies(
         self, tp: TP, rows: NotingRows, stop_worker: Callable[[BaseException], None]
     ) -> tables.StrategiesTable:
         """The table of strategies."""
-        made = self._with(tables.StrategiesTable, tp, tables.GLOBAL_BUFFER_RUNS, rows, stop_worker, {"is_global": True})
+        made = tables.StrategiesTable(
+            self,
+            recovery_buffer_size=tables.GLOBAL_BUFFER_RUNS,
+            is_global=True,
+            **self._options(tp, rows, stop_worker),
+        )
         made.notices = self.channel()
+        self.tables.add(made)
         return made
 
-    def _with(self, kind: Any, tp: TP, runs: int, rows: NotingRows, stop_worker: Any, options: dict[str, Any]) -> Any:
+    def _options(self, tp: TP, rows: NotingRows, stop_worker: Callable[[BaseException], None]) -> dict[str, Any]:
         topic = tables.changelog(self, tp.topic, 1)
-        named = {"name": tp.topic, "rows": rows, "changelog_topic": topic, "partitions": 1, "stop_worker": stop_worker}
-        table = kind(self, recovery_buffer_size=runs, **named, **options)
-        self.tables.add(table)
-        return table
+        return {"name": tp.topic, "rows": rows, "changelog_topic": topic, "partitions": 1, "stop_worker": stop_worker}
 
 
-def make_app(shards: NotingShards, *, broker: str = "localhost:9", prefix: str = "h.", group: str = "holes") -> App:
+def make_app(
+    shards: NotingShards,
+    *,
+    broker: str = "localhost:9",
+    prefix: str = "h.",
+    group: str = "holes",
+    thread: type[Thread] = Broker,
+) -> Any:
     """Make an application; needs a running loop."""
-    app = App(Settings(broker=broker, topic_prefix=prefix, app_id=group), shards)
-    consumer = app.consumer
-    assert isinstance(consumer, Consumer)
-    consumer._thread = Thread(consumer, loop=consumer.loop, beacon=consumer.beacon)
+    settings = Settings(broker=broker, topic_prefix=prefix, app_id=group)
+    app = type("OneApp", (App,), {"thread_kind": thread})(settings, shards)
+    app.consumer_generation_id = 1
     return app
 
 
@@ -124,3 +201,11 @@ def run_of(tp: TP, start: int, position: int, count: int | None = None) -> RawRu
     assert read is not None
     assert len(read.columns) == count
     return RawRun(tp.topic, tp.partition, start, position, read.columns)
+
+
+def event_of(record: RunRecord) -> Any:
+    """A record as recovery is handed it."""
+    message = SimpleNamespace(
+        tp=TP(record.topic, record.partition), offset=record.offset, value=record.value, topic=record.topic
+    )
+    return SimpleNamespace(message=message)

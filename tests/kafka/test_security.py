@@ -1,6 +1,7 @@
 """Every client of Kafka logs in and encrypts as the settings say, on a real broker that takes nobody else."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -12,9 +13,12 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from confluent_kafka import Producer
 from faust import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
+from bench import workload
+from bench.kafka_ground import Ground, Place, import_strategies, make_topics, tickgate
 from streams.core.events import Strategy
 from streams.errors import InputError
 from streams.kafka.kafka_jars import Unavailable
@@ -79,19 +83,20 @@ def secured(certificate: Path) -> Iterator[Settings]:
         yield settings(certificate, TICKGATE_BROKER=f"{HOST}:{secure}")
 
 
+def variables(certificate: Path) -> dict[str, str]:
+    return {
+        "TICKGATE_SECURITY_PROTOCOL": "SASL_SSL",
+        "TICKGATE_SASL_MECHANISM": "PLAIN",
+        "TICKGATE_SASL_USERNAME": "me",
+        "TICKGATE_SASL_PASSWORD": "pass word",
+        "TICKGATE_SSL_CA_FILE": str(certificate / "cert.pem"),
+        "TICKGATE_SSL_CERT_FILE": str(certificate / "cert.pem"),
+        "TICKGATE_SSL_KEY_FILE": str(certificate / "key.pem"),
+    }
+
+
 def settings(certificate: Path, **more: str) -> Settings:
-    return Settings.read(
-        {
-            "TICKGATE_SECURITY_PROTOCOL": "SASL_SSL",
-            "TICKGATE_SASL_MECHANISM": "PLAIN",
-            "TICKGATE_SASL_USERNAME": "me",
-            "TICKGATE_SASL_PASSWORD": "pass word",
-            "TICKGATE_SSL_CA_FILE": str(certificate / "cert.pem"),
-            "TICKGATE_SSL_CERT_FILE": str(certificate / "cert.pem"),
-            "TICKGATE_SSL_KEY_FILE": str(certificate / "key.pem"),
-            **more,
-        }
-    )
+    return Settings.read({**variables(certificate), **more})
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +131,23 @@ def test_the_clients_of_a_worker_come_in(secured: Settings) -> None:
     assert asyncio.run(sent_and_read(secured.broker, for_aiokafka(secured))) == b"value"
     for_fausts_driver = dict(credentials_to_aiokafka_auth(for_faust(secured)))
     assert asyncio.run(sent_and_read(secured.broker, for_fausts_driver)) == b"value"
+
+
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+def test_a_whole_worker_comes_in(
+    secured: Settings, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guarantee: str
+) -> None:
+    for name, value in variables(certificate).items():
+        monkeypatch.setenv(name, value)
+    place = Place(Ground(secured.broker, "secured", tmp_path), f"{guarantee}.", "secured", guarantee)
+    make_topics(place)
+    import_strategies(place, [Strategy("s1", "1m", frozenset({"AAPL"}))])
+    sender = Producer({"bootstrap.servers": secured.broker, "partitioner": "murmur2", **for_confluent(secured)})
+    for ts_ms in (60_000, 60_001, 120_000):
+        sender.produce(place.topics.ticks, workload.encode("AAPL", ts_ms, 1.0), b"AAPL", timestamp=ts_ms)
+    assert sender.flush(30) == 0
+    told = json.loads(tickgate(place, "worker", "--drain"))
+    assert (told["ticks"], told["fired_pairs"]) == (3, 2)
 
 
 @pytest.mark.parametrize(

@@ -83,21 +83,19 @@ def standing(worker: Worker, strategy_id: str) -> tuple[int, str] | None:
     return row and (row["version"], row["status"])
 
 
+def share_all(one: Worker, two: Worker) -> bool:
+    """Whether both have shards, and all move."""
+    mine, theirs = one.partitions(), two.partitions()
+    return bool(mine) and bool(theirs) and mine | theirs == set(range(PARTITIONS))
+
+
 @contextmanager
 def both(place: Place) -> Iterator[Both]:
     """Two workers that share the shards."""
     make_topics(place)
     import_strategies(place, [CLOCK])
     with Worker(place, "one") as one, Worker(place, "two") as two:
-        for worker, other in ((one, two), (two, one)):
-            worker.wait_until(
-                lambda each, other=other: (
-                    each.partitions() | other.partitions() == set(range(PARTITIONS))
-                    and bool(each.partitions())
-                    and bool(other.partitions())
-                ),
-                "sharing the work",
-            )
+        one.wait_until(lambda _: share_all(one, two), "sharing the work")
         yield Both(place, [one, two])
 
 

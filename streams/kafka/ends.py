@@ -1,0 +1,35 @@
+"""Asks the broker where partitions of `ticks` end: what a shard's lag is measured against.
+
+A shard knows only of what was fetched for it. The question goes beside Faust's queue of calls, so that nothing waits
+for it while the broker is away.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+log = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT_S: Final = 2.0
+
+
+async def ends(consumer: Any, topic: str, partitions: Collection[int]) -> dict[int, int]:  # noqa: ANN401 - Faust's
+    """Where each partition ends; nothing while the broker does not say."""
+    thread = consumer._thread  # noqa: SLF001 - its loop alone may use the client
+    asked = _asked(thread._ensure_consumer(), [TopicPartition(topic, each) for each in partitions])  # noqa: SLF001
+    found = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, thread.thread_loop))
+    return {tp.partition: end for tp, end in found.items()}
+
+
+async def _asked(consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> Mapping[TopicPartition, int]:
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            found: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
+    except (KafkaError, TimeoutError, OSError) as error:
+        log.info("the broker does not say where ticks end: %s", error or type(error).__name__)
+        return {}
+    return found

@@ -1,0 +1,80 @@
+"""What a record of `strategy-changes` makes of the strategies that stand: one rule, for workers and for commands.
+
+In two steps. To read a record may take a schema, and so a registry that is down; to let it count takes only what
+stands.
+"""
+
+from collections.abc import MutableMapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from streams.core.events import Status, Strategy
+from streams.core.lifecycle import Verdict, settle
+from streams.errors import shortened
+from streams.kafka.bad_values import BadValueError, Reason
+from streams.kafka.codec import Decoder
+from streams.kafka.strategy_records import strategy_of
+from streams.kafka.whole_topic import Record
+
+
+class Tombstone(NamedTuple):
+    """A record without a value: it deletes what stands under its key."""
+
+    strategy_id: str
+
+
+Read = Strategy | Tombstone | Reason
+"""A version, a deletion, or what is wrong with the record."""
+
+
+def read(record: Record, decoder: Decoder) -> Read:
+    """Look into a record; raises `RegistryDownError`."""
+    try:
+        strategy_id = id_of(record)
+        if record.value is None:
+            return Tombstone(strategy_id)
+        change = strategy_of(decoder.decode(record.value, record.headers))
+    except BadValueError as error:
+        return error.reason
+    if change.strategy_id != strategy_id:
+        detail = f"its key is {shortened(strategy_id)}, its strategy {shortened(change.strategy_id)}"
+        return Reason("other_key", detail, "send the strategy's id as the key")
+    return change
+
+
+def put(strategies: MutableMapping[str, Strategy], found: Read) -> Strategy | Reason | None:
+    """Let it count. Returns the version that stands now; why it is refused; or None, where nothing has changed.
+
+    Deleted strategies stay: one that is born again under the same id goes on counting.
+    """
+    if isinstance(found, Reason):
+        return found
+    change = deleted(strategies.get(found.strategy_id)) if isinstance(found, Tombstone) else found
+    if change is None:
+        return None
+    settled = settle(strategies.get(change.strategy_id), change)
+    if settled.verdict is Verdict.ACCEPTED:
+        strategies[change.strategy_id] = change
+        return change
+    if not settled.verdict.is_refusal:
+        return None
+    problem, _, remedy = settled.reason.partition("; ")
+    return Reason(f"change_{settled.verdict}", problem, remedy or "mend it, and send it as the next version")
+
+
+def id_of(record: Record) -> str:
+    """The strategy that a record is of, by its key."""
+    remedy = "send the strategy's id as the key, in UTF-8"
+    if not record.key:
+        raise BadValueError(Reason("bad_key", "it has no key", remedy))
+    try:
+        return record.key.decode()
+    except UnicodeDecodeError as error:
+        raise BadValueError(Reason("bad_key", "its key is not UTF-8", remedy)) from error
+
+
+def deleted(now: Strategy | None) -> Strategy | None:
+    """What a tombstone makes of what stands: one that comes before the deletion deletes."""
+    if now is None or now.status is Status.DELETED:
+        return None
+    return replace(now, status=Status.DELETED, version=now.version + 1)

@@ -1,0 +1,76 @@
+"""Looks now and then whether what was fetched has arrived, and has it read again where it has not.
+
+A run that Faust drops on its way is noticed by the next one, which does not follow. Where no next one comes, nothing
+would notice: the shard would stand still and look well. So, once in a while, how far the consumer has read is compared
+with how far a shard, or the book of strategies, has come. The same gap at two looks is a run that got lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from streams.kafka.rows_reader import complete
+from streams.kafka.shards import Shards
+from streams.kafka.strategy_book import StrategyBook
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+
+
+class Watch:
+    """Compares what was read with what has arrived."""
+
+    def __init__(
+        self,
+        consumer: Callable[[], Any],
+        make_reader: Callable[[], AIOKafkaConsumer],
+        shards: Shards,
+        book: StrategyBook,
+    ) -> None:
+        self._consumer, self._make_reader, self._shards, self._book = consumer, make_reader, shards, book
+        self._seen: dict[TP, tuple[int, int]] = {}
+
+    async def work(self) -> None:
+        """Look, for good."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._shards.ready:
+                try:
+                    await self.look()
+                except (
+                    KafkaError,
+                    TimeoutError,
+                    OSError,
+                ) as error:  # the broker is away, or a rebalance came in between
+                    log.info("could not look: %s", error)
+                    self._seen = {}
+
+    async def look(self) -> None:
+        """Look once."""
+        topic = self._consumer().ticks_topic
+        arrived = {TP(topic, p): offset for p, shard in self._shards.owned.items() if (offset := shard.idle_at) >= 0}
+        arrived |= {TP(self._book.topic, p): offset for p, offset in self._book.taken.items()}
+        gaps = {}
+        for tp, offset in arrived.items():
+            position = await self._consumer().position(tp)
+            if position is not None and position > offset:
+                gaps[tp] = (offset, position)
+        lost = [tp for tp, gap in gaps.items() if self._seen.get(tp) == gap]
+        self._seen = gaps
+        for tp in lost:
+            await self._have_it_read_again(tp, *gaps[tp])
+
+    async def _have_it_read_again(self, tp: TP, offset: int, position: int) -> None:
+        log.warning("%s, partition %d: %d to %d were read and did not arrive", tp.topic, tp.partition, offset, position)
+        if tp.topic == self._book.topic:
+            await complete(self._make_reader, self._book.logs())
+            await self._book.caught_up()
+            self._shards.refresh()
+        else:
+            await self._consumer().seek(tp, offset)

@@ -1,0 +1,94 @@
+"""An `OwnedShard` with stand-ins around it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from streams.core.limits import NEVER
+from streams.kafka import outbox, owned_shard
+from streams.kafka.deciding import Decided
+from streams.kafka.fetch import Bounds
+from streams.kafka.owned_shard import OwnedShard, Surroundings
+from streams.kafka.shard_states import State
+from tests.kafka.shard_stage import NotingDeciding, NotingInstruments, NotingTransaction
+
+SECOND = 1
+"""A partition of `strategy-changes`."""
+
+HANGS_S = 60
+"""Nothing here waits for anything but what a test does next."""
+
+
+class Stage:
+    """A shard and all that it meets."""
+
+    def __init__(self, *, ahead: bool = False, max_runs: int = 10, max_ticks: int = 1000) -> None:
+        self.transaction, self.deciding = NotingTransaction(), NotingDeciding()
+        self.ahead = NotingTransaction() if ahead else None
+        self.instruments = NotingInstruments()
+        self.bounds = Bounds(0, 0)
+        self.sought: list[tuple[int, int]] = []
+        self.positions: list[int] = []
+        """Of the checkpoints that were told of."""
+        self.observed: list[tuple[str, int, int]] = []
+        self.tasks: list[asyncio.Task[Any]] = []
+        around = Surroundings(
+            "ticks", self._seek, self._bounds, self.instruments, self._committed, self._observe, max_ticks, max_runs
+        )
+        stand_ins: Any = self.transaction, self.ahead
+        self.shard = OwnedShard(0, *stand_ins, around)
+
+    async def _seek(self, partition: int, offset: int) -> None:
+        self.sought.append((partition, offset))
+
+    async def _bounds(self, partition: int) -> Bounds:
+        assert partition == 0
+        return self.bounds
+
+    def _committed(self, partition: int, position: int, decided: Decided) -> None:
+        self.positions.append(decided.emission.position)
+
+    def _observe(self, step: str, partition: int, position: int) -> None:
+        self.observed.append((step, partition, position))
+
+    @property
+    def as_deciding(self) -> Any:
+        """The stand-in."""
+        return self.deciding
+
+    def starts(self, offset: int, bounds: Bounds | None = None) -> None:
+        """The shard is recovered, and takes ticks from here."""
+        if self.shard.next_offset == NEVER:
+            self.shard.restored(self.as_deciding, None, 0, {})
+        self.shard.start(offset, bounds or Bounds(0, offset))
+
+    def task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let this run beside the story."""
+        task = asyncio.create_task(coroutine)
+        self.tasks.append(task)
+        return task
+
+    async def ended(self) -> None:
+        """Let go of everything, in whatever state it is."""
+        for free in (self.transaction.free, self.deciding.free, *([self.ahead.free] if self.ahead else [])):
+            free.set()
+        if self.shard.state is not State.CLOSED:
+            await self.shard.drain()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def staged(story: Callable[[Stage], Awaitable[None]], **options: Any) -> None:
+    """Let a story run, in which a shard waits for nothing by the clock before it tries again."""
+
+    async def main() -> None:
+        stage = Stage(**options)
+        async with asyncio.timeout(HANGS_S):
+            await story(stage)
+            await stage.ended()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (outbox, owned_shard):
+            patch.setattr(module, "FIRST_WAIT_S", 0.0)
+        asyncio.run(main())

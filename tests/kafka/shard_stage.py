@@ -1,0 +1,186 @@
+"""What stands around a shard, or a part of one, in tests: runs, emissions, and stand-ins that note what they hear."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from streams.core.events import Strategy
+from streams.core.records import NO_RECORDS
+from streams.instruments import Done, ShardStatus, Unheard
+from streams.kafka.checkpoint import Emission, Outgoing
+from streams.kafka.deciding import Decided
+from streams.kafka.fetch import RawRun
+from streams.kafka.record_batch import Response
+from tests.kafka.batches import COMMIT, Row, batch, marker
+
+MOST_TURNS = 5000
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let everything else run until this is so."""
+    for _ in range(MOST_TURNS):
+        if true():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it does not come about")
+
+
+async def at_rest() -> None:
+    """Let everything run that can: what has not happened then waits for something."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+def run_of(
+    rows: Sequence[Row], start: int = 0, *, position: int | None = None, topic: str = "ticks", partition: int = 0
+) -> RawRun:
+    """Make a run of these records, one behind the other; without any, it is a transaction's marker."""
+    placed = [row._replace(delta=i) for i, row in enumerate(rows)]
+    read = Response(batch(placed, start) if rows else marker(COMMIT, 1, start), start).next_run()
+    assert read is not None
+    return RawRun(topic, partition, start, read.position if position is None else position, read.columns)
+
+
+def run(start: int, position: int, partition: int = 0) -> RawRun:
+    """Make a run with a record for each offset."""
+    return run_of([Row(0)] * (position - start), start, partition=partition)
+
+
+def decided_at(position: int, *, executions: bool = True, ticks: int = 1) -> Decided:
+    """An emission whose parts are known by their names: x is for executions, r for rows."""
+    sent = [Outgoing(f"x{position}", 0, NO_RECORDS)] if executions else []
+    emission = Emission(sent, [], [Outgoing(f"r{position}", 0, NO_RECORDS)], position)
+    return Decided(emission, ticks, Done(0.0, ticks=ticks), {"truncated": 1})
+
+
+def names(outgoing: Sequence[Outgoing]) -> list[str]:
+    """The parts of an emission."""
+    return [each.topic for each in outgoing]
+
+
+class NotingTransaction:
+    """Stands where `Transaction` or `Ahead` stands: notes what it is asked, waits while held, answers as it is told."""
+
+    def __init__(self, partition: int = 0) -> None:
+        self.partition = partition
+        self.heard: list[Any] = []
+        self.true: list[str] = []
+        """What was sent and not refused."""
+        self.answers: defaultdict[str, deque[Any]] = defaultdict(deque)
+        self.free = asyncio.Event()
+        self.free.set()
+        self.end = -1
+
+    async def _asked(self, call: str, what: Any = None) -> Any:
+        self.heard.append((call, what) if what is not None else call)
+        if call in {"commit", "send"}:
+            await self.free.wait()
+        answer = self.answers[call].popleft() if self.answers[call] else None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def calls(self) -> list[str]:
+        """What it was asked, without the details."""
+        return [each if isinstance(each, str) else each[0] for each in self.heard]
+
+    def observe(self, step: str, partition: int, position: int) -> None:
+        self.heard.append(("observe", (step, partition, position)))
+
+    def stands(self, changelog_end: int) -> None:
+        self.end = changelog_end
+
+    async def open(self) -> None:
+        await self._asked("open")
+
+    async def close(self) -> None:
+        await self._asked("close")
+
+    async def commit(self, emission: Emission) -> None:
+        parts = names(emission.executions) + names(emission.rows)
+        await self._asked("commit", parts)
+        self.true += parts
+
+    async def happened(self, emission: Emission) -> bool:
+        return bool(await self._asked("happened", emission.position))
+
+    async def send(self, executions: Sequence[Outgoing]) -> None:
+        await self._asked("send", names(executions))
+        self.true += names(executions)
+
+
+class Asked(NamedTuple):
+    """What a shard wanted to be decided."""
+
+    runs: list[tuple[int, int]]
+    position: int
+    changes: dict[int, int]
+    refusals: list[Any]
+    in_force: list[str]
+
+
+class NotingDeciding:
+    """Stands where `Deciding` stands, in the same manner."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.in_force: list[str] = []
+        self.problem = ""
+        self.answers: deque[Exception | None] = deque()
+        """What the next ones fail with; None: they do not."""
+        self.free = asyncio.Event()
+        self.free.set()
+        index = SimpleNamespace(tickers=SimpleNamespace(count=1), used_pairs=2, nbytes=3)
+        self.shard = SimpleNamespace(index=index)
+
+    def change(self, strategy: Strategy) -> str:
+        self.in_force.append(strategy.strategy_id)
+        return self.problem
+
+    async def decide(
+        self, runs: Sequence[RawRun], position: int, changes: Mapping[int, int], refusals: Sequence[Any] = ()
+    ) -> Decided:
+        spans = [(each.start, each.position) for each in runs]
+        self.asked.append(Asked(spans, position, dict(changes), list(refusals), list(self.in_force)))
+        await self.free.wait()
+        error = self.answers.popleft() if self.answers else None
+        if error is not None:
+            raise error
+        return decided_at(position, ticks=sum(len(each.columns) for each in runs))
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """All that was to be decided, one behind the other."""
+        return [span for asked in self.asked for span in asked.runs]
+
+
+class NotingInstruments(Unheard):
+    """Notes what a few tests ask for."""
+
+    def __init__(self) -> None:
+        self.gone: list[tuple[str, int, int]] = []
+        self.ticks: list[int] = []
+        self.letters: list[tuple[str, str, int]] = []
+        self.states: list[str] = []
+        self.let_go_of: list[int] = []
+        self.made: list[int] = []
+
+    def lost(self, topic: str, partition: int, count: int) -> None:
+        self.gone.append((topic, partition, count))
+
+    def done(self, done: Done) -> None:
+        self.ticks.append(done.ticks)
+
+    def dead_letters(self, topic: str, reason: str, count: int) -> None:
+        self.letters.append((topic, reason, count))
+
+    def shard(self, status: ShardStatus) -> None:
+        self.states.append(status.state)
+
+    def let_go(self, topic: str, partition: int) -> None:
+        self.let_go_of.append(partition)
+
+    def recovered(self, topic: str, partition: int, seconds: float) -> None:
+        self.made.append(partition)

@@ -1,0 +1,241 @@
+"""From runs of ticks to emissions: what fires is what the oracle says, and nothing of a run is left out."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.core.events import Clock, Fire, Mode, Strategy, Tick
+from streams.core.oracle import Oracle
+from streams.core.shard import Shard
+from streams.core.special_rows import POSITION_KEY, read_position
+from streams.core.state_rows import StateRows
+from streams.kafka.bad_values import Reason
+from streams.kafka.checkpoint import Emission, Outgoing
+from streams.kafka.codec import Decoder, Encoder
+from streams.kafka.deciding import Decided, Deciding, Layout, Tools
+from streams.kafka.fetch import RawRun
+from streams.kafka.partitions import partition_of
+from streams.kafka.registry import FileSchemas, RegistryDownError
+from streams.kafka.strategy_book import Place, Refusal
+from streams.kafka.tick_values import TickValues
+from streams.kafka.whole_topic import Record
+from streams.topic_names import TopicNames
+from tests.core.avro_bytes import TS_MS, codes, tick
+from tests.core.changelogs import Changelogs
+from tests.core.histories import CONDITIONS, Event, fires_of_oracle, history, seeded, state_of_oracle, state_of_shard
+from tests.kafka.batches import Row
+from tests.kafka.given_schemas import GivenSchemas
+from tests.kafka.shard_stage import run_of
+
+TOPICS = TopicNames("w7.", "tickgate")
+PARTITIONS = 3
+LAYOUT = Layout(TOPICS, PARTITIONS, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1})
+ENCODER = Encoder(FileSchemas(), ("execution", "dead_letter"))
+EXECUTIONS, LETTERS = Decoder(FileSchemas(), "execution"), Decoder(FileSchemas(), "dead_letter")
+
+
+class Stage:
+    """One shard, and the changelogs that its emissions would make."""
+
+    def __init__(self, mode: Mode = Mode.PER_TICKER, schemas: Any = None) -> None:
+        self.shard = Shard(CONDITIONS, mode)
+        tools = Tools(LAYOUT, TickValues(schemas or FileSchemas()), ENCODER)
+        self.deciding = Deciding(2, self.shard, StateRows(self.shard), tools)
+        self.logs, self.offset = Changelogs(), 10
+
+    def run(self, values: Sequence[bytes | None]) -> RawRun:
+        """The next run, keyed by its offsets."""
+        rows = [Row(0, TS_MS, b"k%d" % (self.offset + i), value) for i, value in enumerate(values)]
+        made = run_of(rows, self.offset, topic=TOPICS.ticks, partition=2)
+        self.offset = made.position
+        return made
+
+    def decide(
+        self, runs: Sequence[RawRun], changes: Mapping[int, int] | None = None, refusals: Sequence[Refusal] = ()
+    ) -> Decided:
+        """Decide, and write the rows."""
+        decided = asyncio.run(self.deciding.decide(runs, self.offset, changes or {}, refusals))
+        for each in decided.emission.rows:
+            (self.logs.last_update if each.topic == TOPICS.changelog("last_update") else self.logs.last_bucket).append(
+                each.records
+            )
+        return decided
+
+
+def executions(emission: Emission) -> list[dict[str, Any]]:
+    """What goes out, decoded; each lies where its key hashes to."""
+    found = []
+    for topic, partition, records in emission.executions:
+        assert topic == TOPICS.alert_executions
+        for i in range(records.count):
+            assert partition_of(records.key(i), PARTITIONS) == partition
+            found.append(EXECUTIONS.decode(records.value(i)))
+            assert found[-1]["strategy_id"].encode() == records.key(i)
+    return found
+
+
+def pairs(emission: Emission) -> list[tuple[str, str, int]]:
+    """What fired, by strategy, ticker (none for a whole universe) and bucket."""
+    return [
+        (each["strategy_id"], ticker, each["bucket_ms"])
+        for each in executions(emission)
+        for ticker in (each["tickers"] or [""])
+    ]
+
+
+def letters(emission: Emission) -> list[dict[str, Any]]:
+    """The dead letters, decoded, with the topic they go to."""
+    return [
+        {**LETTERS.decode(letter.value), "to": (group.topic, group.partition)}
+        for group in emission.letters
+        for letter, _ in group.letters
+    ]
+
+
+def position_row(emission: Emission) -> Any:
+    """The last row of all."""
+    last = emission.rows[-1]
+    assert (last.topic, last.partition) == (TOPICS.changelog("last_bucket"), 2)
+    at = last.records.count - 1
+    assert last.records.key(at) == POSITION_KEY
+    return read_position(last.records.value(at) or b"")
+
+
+def parts_of(events: Sequence[Event], rng: Random) -> list[list[Event]]:
+    """Cut a history into changes that stand alone, and ticks for one emission each."""
+    parts: list[list[Event]] = [[]]
+    for event in events:
+        if isinstance(event, Strategy) or (parts[-1] and isinstance(parts[-1][0], Strategy)) or rng.random() < 0.2:
+            parts.append([])
+        parts[-1].append(event)
+    return [part for part in parts if part]
+
+
+def runs_of(stage: Stage, ticks: Sequence[Event], rng: Random) -> list[RawRun]:
+    """Ticks in one run or several."""
+    values = [tick(e.ticker.encode(), e.ts_ms, codes(*e.conditions)) for e in ticks if isinstance(e, Tick)]
+    cut = rng.randint(0, len(values))
+    return [stage.run(part) for part in (values[:cut], values[cut:]) if part]
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 1 << 40), st.sampled_from([Mode.PER_TICKER, Mode.LEGACY]))
+def test_what_fires_and_what_is_kept_is_what_the_oracle_says(seed: int, mode: Mode) -> None:
+    rng, stage, oracle = Random(seed), Stage(mode), Oracle(CONDITIONS, mode)
+    events = [event for event in history(seeded(seed), 60) if not isinstance(event, Clock)]
+    found: list[tuple[str, str, int]] = []
+    counted = 0
+    for part in parts_of(events, rng):
+        if isinstance(part[0], Strategy):
+            assert stage.deciding.change(part[0]) == ""
+            continue
+        decided = stage.decide(runs_of(stage, part, rng))
+        found += pairs(decided.emission)
+        counted += decided.done.fired_pairs
+        assert decided.done.executions == len(executions(decided.emission))
+        assert decided.done.ticks == decided.ticks == len(part)
+    fires: list[Fire] = fires_of_oracle(oracle, events)
+    assert sorted(found) == sorted((fire.strategy_id, fire.ticker, fire.bucket_ms) for fire in fires)
+    assert counted == len(fires)
+    assert state_of_shard(stage.shard) == state_of_oracle(oracle)
+    restored = Shard(CONDITIONS, mode)
+    stage.logs.restore(restored, seeded(seed))
+    for strategy in oracle.strategies.values():
+        restored.change(strategy)
+    assert state_of_shard(restored)[0] == state_of_oracle(oracle)[0]
+
+
+def test_an_execution_tells_what_caused_it() -> None:
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1m", frozenset({"A", "B"}), version=7))
+    decided = stage.decide([stage.run([tick(b"X"), tick(b"B")]), stage.run([tick(b"B"), tick(b"A"), tick(b"A")])])
+    (execution,) = executions(decided.emission)
+    assert (execution["tickers"], execution["strategy_version"]) == (["B", "A"], 7)
+    assert execution["cause"] == {"topic": "w7.ticks", "partition": 2, "first_offset": 11, "last_offset": 13}
+
+
+def test_the_last_row_says_where_the_shard_goes_on_and_on_which_changes_it_stands() -> None:
+    stage = Stage()
+    decided = stage.decide([stage.run([tick(), tick()])], {0: 5, 3: 9})
+    position = position_row(decided.emission)
+    assert (position.next_offset, dict(position.changes)) == (12, {0: 5, 3: 9})
+    assert decided.emission.position == 12
+    assert [each.topic for each in decided.emission.rows] == list(TOPICS.changelogs)
+
+
+def test_without_runs_there_are_letters_and_a_position() -> None:
+    stage = Stage()
+    record = Record(1, 77, b"s1", b"rubbish", (("trace", b"x"),))
+    refusal = Refusal(Place(1, 77), record, Reason("wrong_magic", "the first byte", "frame it"))
+    decided = stage.decide([], {1: 78}, [refusal])
+    (letter,) = letters(decided.emission)
+    told = ("w7.strategy-changes", 1, 77, "wrong_magic", "frame it", b"s1", b"rubbish")
+    fields = ("topic", "partition", "offset", "reason", "remedy", "key", "value")
+    assert tuple(letter[name] for name in fields) == told
+    assert letter["to"] == ("w7.strategy-changes.dlq", 0)
+    assert decided.emission.letters[0].letters[0][1] == 0  # a record has no time before 1970
+    assert position_row(decided.emission).changes == {1: 78}
+    assert decided.refused == {}  # these are counted where they are found
+
+
+def test_bad_ticks_become_letters_with_their_places_and_the_others_are_decided() -> None:
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1m", frozenset({"A", "B"})))
+    values = [tick(b"A"), b"\1not framed", None, tick(b"B")[:-1], tick(b"B"), b"\0\0\0\0\x63zzz"]
+    decided = stage.decide([stage.run(values[:2]), stage.run(values[2:])])
+    found = sorted((each["offset"], each["reason"], each["key"]) for each in letters(decided.emission))
+    words = {11: "wrong_magic", 12: "null_value", 13: "truncated", 15: "unknown_schema_id"}
+    assert found == [(offset, word, b"k%d" % offset) for offset, word in words.items()]
+    for letter in letters(decided.emission):
+        assert (letter["topic"], letter["partition"], letter["ts"]) == ("w7.ticks", 2, TS_MS)
+        assert letter["to"] == ("w7.ticks.dlq", partition_of(letter["key"], 2))
+    assert decided.refused == dict.fromkeys(words.values(), 1)
+    assert sorted(ticker for _, ticker, _ in pairs(decided.emission)) == ["A", "B"]
+    assert decided.done.ticks == 6
+    assert decided.done.updates == 2
+
+
+def test_counts_are_of_one_emission_alone() -> None:
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1m", frozenset({"A"})))
+    first = stage.decide([stage.run([tick(b"A"), tick(b"A"), tick(b"A", TS_MS - 120_000)])]).done
+    assert (first.fired_pairs, first.bucket_dup, first.late, first.executions) == (1, 1, 1, 1)
+    second = stage.decide([stage.run([tick(b"A"), tick(b"A", TS_MS, codes(33))])]).done
+    assert (second.fired_pairs, second.bucket_dup, second.late, second.irrelevant) == (0, 1, 0, 1)
+
+
+def test_a_registry_that_is_down_changes_nothing_and_the_same_runs_can_be_decided_later() -> None:
+    schemas = GivenSchemas()
+    stage = Stage(schemas=schemas)
+    stage.deciding.change(Strategy("s1", "1m", frozenset({"A"})))
+    good, other = stage.run([tick(b"A")]), stage.run([b"\0\0\0\0\x63zzz"])
+    schemas.down.add(99)
+    before = state_of_shard(stage.shard)
+    with pytest.raises(RegistryDownError):
+        stage.decide([good, other])
+    assert state_of_shard(stage.shard) == before
+    schemas.down.clear()
+    decided = stage.decide([good, other])
+    assert [ticker for _, ticker, _ in pairs(decided.emission)] == ["A"]
+    assert decided.refused == {"unknown_schema_id": 1}
+
+
+def test_a_strategy_past_a_bound_is_said_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.core.index.MAX_PAIRS", 2)
+    stage = Stage()
+    problem = stage.deciding.change(Strategy("s1", "1m", frozenset({"A", "B", "C"})))
+    assert problem
+    assert stage.deciding.change(Strategy("s2", "1m", frozenset({"A"}))) == ""
+
+
+def test_rows_of_a_table_in_which_nothing_changed_are_left_out() -> None:
+    stage = Stage()
+    stage.decide([stage.run([tick(b"A")])])
+    rows: Sequence[Outgoing] = stage.decide([stage.run([tick(b"A")])]).emission.rows
+    assert [each.topic for each in rows] == [TOPICS.changelog("last_bucket")]
+    assert rows[0].records.count == 1
