@@ -175,8 +175,8 @@ class Worker:
         """Ask the broker how much there is to do: a shard knows only of what was fetched for it."""
         while True:
             await asyncio.sleep(ENDS_EVERY_S)
-            consumer: Any = parts.app.consumer
-            if parts.shards.owned and consumer.has_sought:
+            consumer: Any = parts.app.consumer if parts.shards.owned else None
+            if consumer is not None and consumer.has_sought:
                 parts.shards.ends(await ends(consumer, consumer.ticks_topic, list(parts.shards.owned)))
 
     async def _drained(self, parts: Parts, ends: Mapping[int, int]) -> None:

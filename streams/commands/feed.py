@@ -102,14 +102,11 @@ def made_up(*, file: Path, count: int, tickers: int, seed: int) -> None:
 
 def tick_schema_id(current: Settings) -> int:
     """What ticks are called in this environment's registry."""
-    from streams.kafka.registry import RegistryError
-    from streams.kafka.schema_source import open_schemas
+    from streams.kafka.schema_source import open_schemas, registry_told
 
     url, prefix = current.schema_registry_url, current.topic_prefix
-    try:
+    with registry_told():
         return open_schemas(url, time.monotonic, prefix=prefix, may_register=True).id_of("tick")
-    except RegistryError as error:
-        raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
 
 
 def read_time(text: str) -> int:

@@ -106,6 +106,15 @@ class FireColumns(NamedTuple):
     ts_ms: Int64s
 
 
+class Places(NamedTuple):
+    """Room for where each record lies in a buffer. The key may lie within the value."""
+
+    key_start: Int64s
+    key_end: Int64s
+    value_start: Int64s
+    value_end: Int64s
+
+
 class Counters:
     """Positions in the array of totals that the kernel keeps."""
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from streams.core.columns import Bytes, Int32s, Int64s
+from streams.core.columns import Bytes, Int32s, Int64s, Places
 from streams.core.decode import Names
 from streams.core.jit import compiled
 from streams.core.shard import Fires
@@ -71,15 +71,7 @@ class Groups(NamedTuple):
     member_start: Int64s
 
 
-class Places(NamedTuple):
-    """Room for where each execution lies in the buffer. The key is the id within the value."""
-
-    key_start: Int64s
-    key_end: Int64s
-    value_start: Int64s
-    value_end: Int64s
-
-
+# The next one and `put_varint` stand in `records.py` too: compiled code never crosses files, see `jit.py`.
 @compiled
 def varint_size(number: int) -> int:
     """The bytes that a zigzag number takes."""

@@ -18,9 +18,9 @@ import numpy as np
 
 from streams.core import execution_kernel as kernel
 from streams.core.avro import NO_COUNTS, long, long_map, string
-from streams.core.columns import Int32s, Int64s, grown
+from streams.core.columns import Int32s, Int64s, Places, grown
 from streams.core.events import Strategy
-from streams.core.execution_kernel import Groups, Heads, Places, Wire
+from streams.core.execution_kernel import Groups, Heads, Wire
 from streams.core.index import Entry
 from streams.core.limits import MAX_TICKER_BYTES
 from streams.core.order import order_of

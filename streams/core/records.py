@@ -100,6 +100,7 @@ class Section(NamedTuple):
     max_ts_ms: int
 
 
+# This one and the next stand in `execution_kernel.py` too: compiled code never crosses files, see `jit.py`.
 @compiled
 def put_varint(out: Bytes, at: int, number: int) -> int:
     """Write a zigzag number; returns where it ends."""

@@ -7,7 +7,7 @@ function of what it says, not of the order in which its pairs lie.
 
 from typing import Final, NamedTuple
 
-from streams.core.columns import Bytes, Int32s, Int64s, PairColumns, TickerColumns
+from streams.core.columns import Bytes, Int32s, Int64s, PairColumns, Places, TickerColumns
 from streams.core.decode import Names
 from streams.core.jit import compiled
 from streams.core.limits import NEVER
@@ -45,15 +45,7 @@ class Scratch(NamedTuple):
     slots: Int32s
 
 
-class Places(NamedTuple):
-    """Room for where each record lies in the buffer."""
-
-    key_start: Int64s
-    key_end: Int64s
-    value_start: Int64s
-    value_end: Int64s
-
-
+# `put_varint` of `records.py` without the zigzag: compiled code never crosses files, see `jit.py`.
 @compiled
 def put_number(out: Bytes, at: int, bits: int) -> int:
     """Write a number without a sign; returns where it ends."""

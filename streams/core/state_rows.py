@@ -30,14 +30,14 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.core import state_kernel as kernel
-from streams.core.columns import Bytes, Int32s, Int64s, grown
+from streams.core.columns import Bytes, Int32s, Int64s, Places, grown
 from streams.core.index import Entry
 from streams.core.jit import compiled
 from streams.core.limits import NEVER
 from streams.core.records import NO_RECORDS, EncodedRecords, concatenated, records_of
 from streams.core.shard import EVERY_TICKER, Fires, Shard
 from streams.core.special_rows import NO_CHANGES, TICKER_KEY, Position, StrategyRow, put_position, put_strategy
-from streams.core.state_kernel import NO_LOG_NUMBER, Places, Scratch
+from streams.core.state_kernel import NO_LOG_NUMBER, Scratch
 
 
 class Rows(NamedTuple):

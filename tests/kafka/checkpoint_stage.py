@@ -1,7 +1,8 @@
 """The topics of one shard on a real broker, the senders of its checkpoints, and what readers find."""
 
+import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -34,7 +35,8 @@ class Ground:
             NewTopic(topic, 2 if topic == self.executions else 1, 1, config={"retention.ms": "-1"})
             for topic in (self.executions, self.letters, self.updates, self.buckets)
         ]
-        for made in AdminClient({"bootstrap.servers": bootstrap}).create_topics(topics).values():
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        for made in admin.create_topics(topics).values():
             made.result(timeout=30)
 
     def producer(self, kind: type[AIOKafkaProducer] = AIOKafkaProducer, **options: Any) -> AIOKafkaProducer:
@@ -99,8 +101,14 @@ class Ground:
         records = sorted(read_whole(self.bootstrap, topic), key=lambda each: (each.partition, each.offset))
         return [each.key if each.key == b"\0position" else each.value for each in records]
 
-    def found(self) -> dict[str, list[bytes | None]]:
+    def settle(self) -> None:
+        """Wait until what was committed shows: a broker answers before its partitions know. It fences whoever sends."""
+        Producer({"bootstrap.servers": self.bootstrap, "transactional.id": self.group}).init_transactions(30)
+
+    def found(self, *, settled: bool = True) -> dict[str, list[bytes | None]]:
         """The same of every topic."""
+        if settled:
+            self.settle()
         topics = {"x": self.executions, "l": self.letters, "u": self.updates, "b": self.buckets}
         return {name: self.read(topic) for name, topic in topics.items()}
 
@@ -125,3 +133,17 @@ def all_of(*positions: int) -> dict[str, list[bytes | None]]:
     }
 
 
+def story(*steps: Coroutine[Any, Any, Any]) -> None:
+    async def main() -> None:
+        for step in steps:
+            await step
+
+    asyncio.run(main())
+
+
+async def committed(transaction: Transaction, *emissions: Emission) -> None:
+    """Open, commit, and let go."""
+    await transaction.open()
+    for emission in emissions:
+        await transaction.commit(emission)
+    await transaction.close()

@@ -32,13 +32,13 @@ class Stage:
         self.sought: list[tuple[int, int]] = []
         self.positions: list[int] = []
         """Of the checkpoints that were told of."""
-        self.observed: list[tuple[str, int, int]] = []
         self.tasks: list[asyncio.Task[Any]] = []
         around = Surroundings(
-            "ticks", self._seek, self._bounds, self.instruments, self._committed, self._observe, max_ticks, max_runs
+            "ticks", self._seek, self._bounds, self.instruments, self._committed, lambda *_: None, max_ticks, max_runs
         )
-        stand_ins: Any = self.transaction, self.ahead
-        self.shard = OwnedShard(0, *stand_ins, around)
+        transaction: Any = self.transaction
+        first: Any = self.ahead
+        self.shard = OwnedShard(0, transaction, first, around)
 
     async def _seek(self, partition: int, offset: int) -> None:
         self.sought.append((partition, offset))
@@ -47,11 +47,8 @@ class Stage:
         assert partition == 0
         return self.bounds
 
-    def _committed(self, partition: int, position: int, decided: Decided) -> None:
+    def _committed(self, _partition: int, _position: int, decided: Decided) -> None:
         self.positions.append(decided.emission.position)
-
-    def _observe(self, step: str, partition: int, position: int) -> None:
-        self.observed.append((step, partition, position))
 
     @property
     def as_deciding(self) -> Any:
@@ -63,6 +60,18 @@ class Stage:
         if self.shard.next_offset == NEVER:
             self.shard.restored(self.as_deciding, None, 0, {})
         self.shard.start(offset, bounds or Bounds(0, offset))
+
+    def state(self) -> State:
+        """Now."""
+        return self.shard.state
+
+    def moves(self) -> bool:
+        """As others see it now."""
+        return self.shard.status.moving
+
+    def wants_more(self) -> bool:
+        """Now."""
+        return self.shard.wants_more
 
     def task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Let this run beside the story."""

@@ -179,8 +179,8 @@ class NotingInstruments(Unheard):
     def shard(self, status: ShardStatus) -> None:
         self.states.append(status.state)
 
-    def let_go(self, topic: str, partition: int) -> None:
+    def let_go(self, topic: str, partition: int) -> None:  # noqa: ARG002 - as it is told
         self.let_go_of.append(partition)
 
-    def recovered(self, topic: str, partition: int, seconds: float) -> None:
+    def recovered(self, topic: str, partition: int, seconds: float) -> None:  # noqa: ARG002 - as it is told
         self.made.append(partition)

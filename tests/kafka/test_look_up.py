@@ -39,7 +39,7 @@ def test_every_topic_that_is_missing_is_named() -> None:
 @pytest.mark.parametrize("table", ["last_update", "last_bucket"])
 def test_a_changelog_has_as_many_partitions_as_the_ticks(table: str) -> None:
     changelog = NAMES.changelog(table)
-    with pytest.raises(InputError, match="has 3 partitions, and w7.ticks has 4") as error:
+    with pytest.raises(InputError, match=r"has 3 partitions, and w7\.ticks has 4") as error:
         check_sizes(NAMES, NAMES.all, {**SIZES, changelog: 3}, "b:1")
     assert changelog in str(error.value)
 

@@ -31,8 +31,9 @@ class Stage:
         self.troubles: list[str] = []
         self.failed: list[Exception] = []
         heard = Heard(self._is_true, self.troubles.append, self.failed.append)
-        stand_ins: Any = self.transaction, self.ahead
-        self.outbox = Outbox(*stand_ins, heard)
+        transaction: Any = self.transaction
+        first: Any = self.ahead
+        self.outbox = Outbox(transaction, first, heard)
 
     @property
     def first(self) -> NotingTransaction:
@@ -266,7 +267,7 @@ def test_opening_and_closing_are_for_both_ways_out() -> None:
         stage.transaction.free.set()
         await at_rest()
         assert stage.transaction.end == 17
-        assert stage.transaction.true == stage.true == stage.failed == []  # ended, and no failure
+        assert (stage.transaction.true, stage.true, stage.failed) == ([], [], [])  # ended, and no failure
         assert (stage.transaction.calls()[0], stage.transaction.calls()[-1]) == ("open", "close")
         assert stage.first.calls() == ["open", "send", "close"]
 

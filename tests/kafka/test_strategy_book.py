@@ -13,7 +13,7 @@ from streams.kafka import strategy_book
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.registry import FileSchemas
-from streams.kafka.strategy_book import DECODED_AT_ONCE, Change, Refusal, StrategyBook
+from streams.kafka.strategy_book import DECODED_AT_ONCE, Change, Place, Refusal, StrategyBook
 from streams.kafka.strategy_records import record_of
 from tests.kafka.batches import Row
 from tests.kafka.given_schemas import GivenSchemas
@@ -77,14 +77,12 @@ def staged(story: Callable[[Stage], Awaitable[None]], schemas: Any = None) -> No
 
 
 def test_a_strategy_comes_out_as_it_went_in() -> None:
-    whole = Strategy(
-        "ß", "1d", frozenset({"ÄÖÜ", "A"}), Status.PAUSED, 3, "America/New_York", "XNYS", Mode.LEGACY, 500
-    )
+    whole = Strategy("ß", "1d", frozenset({"ÄÖÜ", "A"}), Status.PAUSED, 3, "America/New_York", "XNYS", Mode.LEGACY, 500)
 
     async def story(stage: Stage) -> None:
         await stage.read([row(S1), row(whole)], partition=2)
         assert dict(stage.book.strategies) == {"s1": S1, "ß": whole}
-        assert stage.told == [Change((2, 0), S1), Change((2, 1), whole)]
+        assert stage.told == [Change(Place(2, 0), S1), Change(Place(2, 1), whole)]
         assert stage.book.positions == {2: 2}
 
     staged(story)
