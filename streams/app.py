@@ -18,11 +18,11 @@ from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Decided, Layout, Tools
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
-from streams.kafka.owned_shard import Surroundings
 from streams.kafka.partitions import Here, Homes
 from streams.kafka.registry import Schemas
 from streams.kafka.shards import Makers, Shards
 from streams.kafka.strategy_book import StrategyBook
+from streams.kafka.surroundings import Surroundings
 from streams.kafka.table_rows import LAST_BUCKET, LAST_UPDATE, LastBucketRows, LastUpdateRows, StrategyRows
 from streams.kafka.tick_values import TickValues
 from streams.settings import Settings

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.app import Given, Parts, Told, compose, needed, shown_tables
-from streams.kafka.checkpoint import Observe, given_up, unobserved
+from streams.kafka.checkpoint import Observe, unobserved
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Encoder
 from streams.kafka.deciding import Decided
@@ -20,6 +20,7 @@ from streams.kafka.ends import ends
 from streams.kafka.look_up import check_sizes, topic_sizes
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
+from streams.kafka.sending import given_up
 from streams.kafka.shard_states import State
 from streams.kafka.warm import warm_up
 from streams.kafka.watch import Watch

@@ -121,14 +121,10 @@ def take(
                 arena[used + k] = data[key_start[i] + k]
             used += key_length
             entries.value_room[e] = 0
-        entries.offset[e] = offset[i]
-        if value_start[i] < 0:
-            entries.value_length[e] = GONE
-            continue
+        entries.offset[e], entries.value_length[e] = offset[i], length if value_start[i] >= 0 else GONE
         if length > entries.value_room[e]:
             entries.value_start[e], entries.value_room[e] = used, room_for(length)
             used += room_for(length)
-        entries.value_length[e] = length
         for k in range(length):
             arena[entries.value_start[e] + k] = data[value_start[i] + k]
     return len(offset), count, used

@@ -23,7 +23,6 @@ is sent anew. If something else is there, another worker has gone on, and this o
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -43,12 +42,10 @@ from streams.core.records import EncodedRecords
 from streams.kafka.changelog_tail import Tail
 from streams.kafka.dead_letters import Letter
 from streams.kafka.laid_out_batch import batches
+from streams.kafka.sending import all_of, end_of, ended, given_up
 
 BATCH_BYTES: Final = 900_000
 """One batch, before compression; brokers take one MiB unless told otherwise."""
-
-CLOSING_S: Final = 1.0
-"""What is left to a producer that is not needed any more to say goodbye."""
 
 DECIDED: Final = "decided"
 EXECUTIONS_SENT: Final = "executions_sent"
@@ -281,32 +278,3 @@ def merged(emissions: Sequence[Emission]) -> Emission:
         [each for emission in emissions for each in emission.rows],
         emissions[-1].position,
     )
-
-
-async def all_of(coroutines: Sequence[Coroutine[Any, Any, int]]) -> list[int]:
-    """Run them side by side; where one fails, none is left behind."""
-    tasks = [asyncio.create_task(each) for each in coroutines]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        await given_up(tasks)
-
-
-async def given_up(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """End those that still run; what they raise has been heard, or does not matter any more."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def end_of(on_their_way: Sequence[tuple[Any, int]]) -> int:
-    """Wait for the acknowledgements of batches; the offset behind the last record."""
-    acknowledged = await asyncio.gather(*(future for future, _ in on_their_way))
-    return int(acknowledged[-1].offset) + on_their_way[-1][1] if acknowledged else 0
-
-
-async def ended(producer: AIOKafkaProducer) -> None:
-    """Stop a producer, whatever state it is in, in bounded time."""
-    with contextlib.suppress(KafkaError, TimeoutError, OSError):
-        async with asyncio.timeout(CLOSING_S):
-            await producer.stop()

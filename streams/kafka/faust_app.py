@@ -9,6 +9,7 @@ from yarl import URL
 
 from streams.errors import InputError, os_trouble
 from streams.kafka import transport
+from streams.kafka.ports import Shards
 from streams.kafka.security import for_faust
 from streams.settings import KNOWN, Settings
 
@@ -22,7 +23,7 @@ NOWHERE: Final = Path(tempfile.gettempdir()) / "tickgate-keeps-nothing"
 class TickgateApp(faust.App):
     """A Faust application on runs of records."""
 
-    def __init__(self, settings: Settings, shards: transport.Shards, **options: Any) -> None:  # noqa: ANN401 - Faust's
+    def __init__(self, settings: Settings, shards: Shards, **options: Any) -> None:  # noqa: ANN401 - Faust's
         self.tickgate, self.shards = settings, shards
         if settings.data_dir is not None:
             make_folder(settings.data_dir)

@@ -1,66 +1,48 @@
 """One shard that this worker owns: a partition of `ticks`, from being assigned to being let go.
 
 A task of its own takes runs, decides, and sends. While one emission is on its way the next is decided, where runs wait
-for it already, and no further. The queue of runs is short, and more are left with the broker. So memory is bounded when
-the broker is slow or gone, and the more there is to do, the larger the checkpoints become.
+for it already, and no further. The queue of runs is short; more are left with the broker. So memory is bounded when the
+broker is slow or gone, and the more there is to do, the larger the checkpoints become.
 
-The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already.
-A later one means that something went missing on its way here, and the shard seeks back; or that the broker has
-deleted what the shard had not read yet, which is said loudly.
-
-What can fail without anybody's fault (the broker, the registry) is tried again for as long as the shard is ours.
+The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already. A later
+one means that something went missing on its way here, and the shard seeks back; or that the broker has deleted what was
+not read yet, which is said loudly. What can fail without anybody's fault is tried again for as long as the shard is ours.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from aiokafka.errors import KafkaError
 
 from streams.core.limits import NEVER
 from streams.core.special_rows import Position
-from streams.instruments import Held, Instruments, ShardStatus
+from streams.instruments import ShardStatus
 from streams.kafka.checkpoint import (
     DECIDED,
     NEVER_TAKEN,
     Ahead,
     FencedError,
-    Observe,
     RefusedError,
     Transaction,
-    given_up,
     told_why,
 )
 from streams.kafka.deciding import Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
 from streams.kafka.registry import RegistryDownError
+from streams.kafka.run_queue import RunQueue
+from streams.kafka.sending import given_up
 from streams.kafka.shard_states import MOVES, State
 from streams.kafka.strategy_book import Change, Refusal
+from streams.kafka.surroundings import Surroundings, report, say_lost
 
 log = logging.getLogger(__name__)
 
 LAST_CHECKPOINT_S: Final = 6.0
 """What a shard that is let go may take for it; a worker must be gone within ten seconds."""
-
-
-class Surroundings(NamedTuple):
-    """What a shard needs of the worker around it."""
-
-    topic: str
-    seek: Callable[[int, int], Awaitable[None]]
-    """To a partition and an offset."""
-    bounds: Callable[[int], Awaitable[Bounds]]
-    """Of a partition."""
-    instruments: Instruments
-    committed: Callable[[int, int, Decided], None]
-    """Told of each checkpoint: partition, position, and what it made true."""
-    observe: Observe
-    max_ticks: int
-    max_runs: int
 
 
 class OwnedShard:
@@ -85,7 +67,7 @@ class OwnedShard:
         """Of each partition of `strategy-changes`, up to where this shard has taken them."""
         self._around = around
         self._outbox = Outbox(transaction, ahead, Heard(self._is_true, self._troubled, self._stop))
-        self._runs: deque[RawRun] = deque()
+        self._runs = RunQueue()
         self._inbox: list[Change | Refusal] = []
         self._refusals: list[Refusal] = []
         self._decided = NEVER
@@ -138,19 +120,11 @@ class OwnedShard:
             self.move(State.STOPPED, f"{told} Take a new TICKGATE_APP_ID, or bring the topic back")
             return
         if offset < bounds.earliest:
-            self._say_lost(offset, bounds.earliest)
+            say_lost(self._around, self.partition, offset, bounds.earliest)
             offset = bounds.earliest
         self.next_offset = self.committed = offset
         self.move(State.RUNNING)
         self._task = asyncio.create_task(self._work(self.deciding), name=f"shard {self.partition}")
-
-    def _say_lost(self, offset: int, goes_on: int) -> None:
-        log.error(
-            "shard %d: the broker has deleted ticks %d to %d before they were read; it goes on at %d. "
-            "Lengthen retention.ms of %s",
-            *(self.partition, offset, goes_on - 1, goes_on, self._around.topic),
-        )
-        self._around.instruments.lost(self._around.topic, self.partition, goes_on - offset)
 
     @property
     def wants_more(self) -> bool:
@@ -186,10 +160,9 @@ class OwnedShard:
         """Something is missing in front of a run: seek back, unless it is not there any more."""
         bounds = await self._around.bounds(self.partition)
         if bounds.earliest >= run.start > self.next_offset:
-            self._say_lost(self.next_offset, run.start)
+            say_lost(self._around, self.partition, self.next_offset, run.start)
             return True
-        told = (self.partition, self.next_offset, run.start)
-        log.warning("shard %d stands at %d and was handed ticks from %d; it seeks", *told)
+        log.warning("shard %d stands at %d, was handed %d, and seeks", self.partition, self.next_offset, run.start)
         await self._around.seek(self.partition, self.next_offset)
         return False
 
@@ -204,10 +177,9 @@ class OwnedShard:
     @property
     def status(self) -> ShardStatus:
         """For those who look from outside."""
-        state, moving = self.state, self.state is State.RUNNING and not self.trouble
-        position = max(self.committed, 0)
-        told = (self.reason or self.trouble) if not moving else ""
-        return ShardStatus(self._around.topic, self.partition, state, moving, position, self.end, told)
+        moving, at = self.state is State.RUNNING and not self.trouble, max(self.committed, 0)
+        told = "" if moving else self.reason or self.trouble
+        return ShardStatus(self._around.topic, self.partition, self.state, moving, at, self.end, told)
 
     def _tell(self) -> None:
         self._around.instruments.shard(self.status)
@@ -274,22 +246,13 @@ class OwnedShard:
             self._wake.clear()
             await self._wake.wait()
         self._take_news(deciding)
-        runs = self._next_runs()
+        runs = self._runs.take(self._around.max_ticks)
+        self._room.set()
         if self.state is not State.RUNNING or not (runs or self._refusals):
             return None
         self._decided = runs[-1].position if runs else max(self.committed, self._decided)
         refusals, self._refusals = self._refusals, []
         return await self._decide(deciding, runs, self._decided, refusals)
-
-    def _next_runs(self) -> list[RawRun]:
-        """Runs that wait, up to the bound of ticks; one at least."""
-        runs: list[RawRun] = []
-        ticks = 0
-        while self._runs and (not runs or ticks + len(self._runs[0].columns) <= self._around.max_ticks):
-            runs.append(self._runs.popleft())
-            ticks += len(runs[-1].columns)
-        self._room.set()
-        return runs
 
     def _take_news(self, deciding: Deciding) -> None:
         """Put changed strategies in force, and keep what was refused for the dead letters."""
@@ -325,21 +288,13 @@ class OwnedShard:
         """These have been made true."""
         self.trouble = ""
         self.committed = gathered[-1].emission.position
+        assert self.deciding, "it has decided"
+        self._tell()
         for decided in gathered:
-            self._report(decided, seconds)
+            report(self._around, self.partition, decided, self.deciding.shard, seconds)
+            self._around.committed(self.partition, self.committed, decided)
 
     def _troubled(self, why: str) -> None:
         log.warning("shard %d: %s", self.partition, why)
         self.trouble = why
         self._tell()
-
-    def _report(self, decided: Decided, seconds: float) -> None:
-        assert self.deciding is not None, "it has decided"
-        instruments, topic = self._around.instruments, self._around.topic
-        instruments.done(decided.done._replace(duration_s=seconds))
-        for reason, count in decided.refused.items():
-            instruments.dead_letters(topic, reason, count)
-        index = self.deciding.shard.index
-        instruments.held(Held(topic, self.partition, index.tickers.count, index.used_pairs, index.nbytes))
-        self._tell()
-        self._around.committed(self.partition, self.committed, decided)

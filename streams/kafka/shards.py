@@ -17,11 +17,12 @@ from streams.instruments import Instruments, ShardStatus
 from streams.kafka.checkpoint import Ahead, Transaction
 from streams.kafka.deciding import Deciding, Tools
 from streams.kafka.fetch import Bounds, RawRun
-from streams.kafka.owned_shard import OwnedShard, Surroundings
+from streams.kafka.owned_shard import OwnedShard
 from streams.kafka.rows_reader import Log, complete
 from streams.kafka.shard_rows import ShardRows
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_book import Change, Refusal, StrategyBook
+from streams.kafka.surroundings import Surroundings
 from streams.topic_names import TABLES
 
 log = logging.getLogger(__name__)

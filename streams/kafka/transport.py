@@ -10,8 +10,8 @@ Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalan
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final, NamedTuple, Protocol, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
 
 import faust.transport.consumer as base
 import faust.transport.drivers.aiokafka as driver
@@ -21,8 +21,8 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.ports import App
 from streams.kafka.raw_fetch import RawFetch
-from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -71,38 +71,6 @@ def moved() -> list[str]:
             f"{function.__qualname__} no longer uses {name}" for name in names if name not in function.__code__.co_names
         ]
     return gone
-
-
-class Shards(Protocol):
-    """What the transport needs of the shards: see `shards.py`."""
-
-    async def fence(self, partitions: Collection[int]) -> None:
-        """Shut out whoever owned these partitions of `ticks` before. Runs before anything is read of them."""
-
-    def position(self, partition: int) -> int | None:
-        """Where the partition's restored state stands; None where it has none."""
-
-    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
-        """The partitions go on from here; and what each holds."""
-
-    def wants_more(self, partition: int) -> bool:
-        """Whether ticks should be fetched for a partition. Called from the fetching thread."""
-
-    def fetched(self) -> None:
-        """Ticks have come. Called from the fetching thread."""
-
-    def committed(self) -> dict[int, int]:
-        """How far each shard has come."""
-
-    async def drain(self) -> None:
-        """Checkpoint what has been taken, and let go."""
-
-
-class App(Protocol):
-    """What the transport needs of the application: see `faust_app.py`."""
-
-    tickgate: Settings
-    shards: Shards
 
 
 class RunRecord(NamedTuple):

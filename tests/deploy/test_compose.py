@@ -104,7 +104,7 @@ def ready(port: int) -> dict[str, Any]:
     return report
 
 
-def test_two_workers_share_all_shards_and_executions_come_out(system: System) -> None:
+def test_two_workers_share_the_work(system: System) -> None:
     reports = [ready(port) for port in system.worker_ports]
     owned = [sorted(shard["partition"] for shard in report["shards"]) for report in reports]
     assert all(owned)

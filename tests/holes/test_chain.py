@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.kafka import owned_shard
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.owned_shard import OwnedShard
 from streams.kafka.shard_states import State
@@ -74,12 +75,12 @@ def test_a_run_that_does_not_start_where_the_shard_stands_is_sought_again(
     asyncio.run(main())
 
 
-def test_what_the_broker_has_deleted_is_not_sought_for_ever() -> None:
+def test_what_the_broker_has_deleted_is_not_sought_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         door = Door(stands=10)
         door.earliest = 14
         told: list[tuple[int, int]] = []
-        door.shard._say_lost = lambda *lost: told.append(lost)  # type: ignore[method-assign]
+        monkeypatch.setattr(owned_shard, "say_lost", lambda _around, _partition, *lost: told.append(lost))
         assert await door.puts((14, 16)) == [(14, 16)]
         assert (door.sought, told) == ([], [(10, 14)])
 

@@ -29,7 +29,7 @@ PROVEN_BY: dict[str, str] = {
     "tickgate worker --drain": ON_KAFKA,
     "tickgate strategies export --out standing.jsonl": ON_KAFKA,
     "SCHEMA=schemas/execution.avsc .venv/bin/python consume.py": ON_KAFKA,
-    "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_all_shards_and_executions_come_out",
+    "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_the_work",
     "./dev demo": "tests/test_demo.py::test_the_demo_shows_executions_and_ends",
 }
 """Any other command of the README, and the test that shows it works, as `path::function`."""

@@ -10,8 +10,9 @@ from streams.core.limits import NEVER
 from streams.kafka import outbox, owned_shard
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import Bounds
-from streams.kafka.owned_shard import OwnedShard, Surroundings
+from streams.kafka.owned_shard import OwnedShard
 from streams.kafka.shard_states import State
+from streams.kafka.surroundings import Surroundings
 from tests.kafka.shard_stage import NotingDeciding, NotingInstruments, NotingTransaction
 
 SECOND = 1

@@ -14,12 +14,12 @@ from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Deciding, Layout, Tools
 from streams.kafka.fetch import Bounds
-from streams.kafka.owned_shard import Surroundings
 from streams.kafka.registry import FileSchemas
 from streams.kafka.rows_reader import Log
 from streams.kafka.shard_states import State
 from streams.kafka.shards import Makers, Shards
 from streams.kafka.strategy_book import Change, Place, Refusal, StrategyBook
+from streams.kafka.surroundings import Surroundings
 from streams.kafka.tick_values import TickValues
 from streams.kafka.whole_topic import Record
 from streams.topic_names import TopicNames

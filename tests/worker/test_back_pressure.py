@@ -12,7 +12,8 @@ from streams.kafka.checkpoint import Emission, unobserved
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.outbox import MOST_BEHIND
-from streams.kafka.owned_shard import OwnedShard, Surroundings
+from streams.kafka.owned_shard import OwnedShard
+from streams.kafka.surroundings import Surroundings
 from tests.holes.stage import TICKS, run_of
 
 RUNS, TICKS_OF_A_RUN, MAX_RUNS = 60, 3, 4

@@ -1,0 +1,39 @@
+"""What the transport needs of the worker that it fetches for."""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from streams.kafka.fetch import Bounds
+from streams.settings import Settings
+
+
+class Shards(Protocol):
+    """What the transport needs of the shards: see `shards.py`."""
+
+    async def fence(self, partitions: Collection[int]) -> None:
+        """Shut out whoever owned these partitions of `ticks` before. Runs before anything is read of them."""
+
+    def position(self, partition: int) -> int | None:
+        """Where the partition's restored state stands; None where it has none."""
+
+    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
+        """The partitions go on from here; and what each holds."""
+
+    def wants_more(self, partition: int) -> bool:
+        """Whether ticks should be fetched for a partition. Called from the fetching thread."""
+
+    def fetched(self) -> None:
+        """Ticks have come. Called from the fetching thread."""
+
+    def committed(self) -> dict[int, int]:
+        """How far each shard has come."""
+
+    async def drain(self) -> None:
+        """Checkpoint what has been taken, and let go."""
+
+
+class App(Protocol):
+    """What the transport needs of the application: see `faust_app.py`."""
+
+    tickgate: Settings
+    shards: Shards

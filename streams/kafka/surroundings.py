@@ -1,0 +1,49 @@
+"""What a shard needs of the worker around it, and what it tells of its work."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from streams.core.shard import Shard
+from streams.instruments import Held, Instruments
+from streams.kafka.checkpoint import Observe
+from streams.kafka.deciding import Decided
+from streams.kafka.fetch import Bounds
+
+log = logging.getLogger(__name__)
+
+
+class Surroundings(NamedTuple):
+    """What a shard needs of the worker around it."""
+
+    topic: str
+    seek: Callable[[int, int], Awaitable[None]]
+    """To a partition and an offset."""
+    bounds: Callable[[int], Awaitable[Bounds]]
+    """Of a partition."""
+    instruments: Instruments
+    committed: Callable[[int, int, Decided], None]
+    """Told of each checkpoint: partition, position, and what it made true."""
+    observe: Observe
+    max_ticks: int
+    max_runs: int
+
+
+def say_lost(around: Surroundings, partition: int, offset: int, goes_on: int) -> None:
+    """Say loudly that the broker has deleted what was not read yet."""
+    log.error(
+        "shard %d: the broker has deleted ticks %d to %d before they were read; it goes on at %d. "
+        "Lengthen retention.ms of %s",
+        *(partition, offset, goes_on - 1, goes_on, around.topic),
+    )
+    around.instruments.lost(around.topic, partition, goes_on - offset)
+
+
+def report(around: Surroundings, partition: int, decided: Decided, shard: Shard, seconds: float) -> None:
+    """Tell what a checkpoint made true, and what the shard holds now."""
+    instruments, topic = around.instruments, around.topic
+    instruments.done(decided.done._replace(duration_s=seconds))
+    for reason, count in decided.refused.items():
+        instruments.dead_letters(topic, reason, count)
+    index = shard.index
+    instruments.held(Held(topic, partition, index.tickers.count, index.used_pairs, index.nbytes))
