@@ -16,7 +16,7 @@ from streams.kafka.brokers import NoBrokerError
 
 RATE: Final = 50_000.0
 SECONDS: Final = 20.0
-WARM_UP_S: Final = 5.0
+WARM_UP_S: Final = 25.0
 P99_BOUNDS_MS: Final = {"at_least_once": 20, "exactly_once": 150}
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 EDGES_MS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)

@@ -18,6 +18,7 @@ from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Decided, Layout, Tools
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
+from streams.kafka.outbox import Patience
 from streams.kafka.partitions import Here, Homes
 from streams.kafka.registry import Schemas
 from streams.kafka.shards import Makers, Shards
@@ -130,6 +131,7 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
         told.observe,
         settings.checkpoint_max_ticks,
         settings.checkpoint_max_runs,
+        Patience(1.5 * settings.heartbeat_ms / 1000, 1.5 * settings.session_timeout_ms / 1000),
     )
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
     layout = Layout(topics, sizes[topics.alert_executions], letters)

@@ -8,6 +8,7 @@ An attempt that fails is tried again for as long as the shard is ours, in a new 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 
 from aiokafka.errors import KafkaError
 
-from streams.kafka.checkpoint import EXECUTIONS_SENT, Ahead, Emission, Transaction, UnsureError, merged
+from streams.kafka.checkpoint import EXECUTIONS_SENT, Ahead, Emission, FencedError, Transaction, UnsureError, merged
 from streams.kafka.deciding import Decided
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,19 @@ LONGEST_WAIT_S: Final = 5.0
 
 MOST_BEHIND: Final = 8
 """Emissions whose executions are out while their rows are not. More wait."""
+
+
+class Patience(NamedTuple):
+    """How long to wait before a producer is opened anew.
+
+    A worker that was frozen may not know yet that its shard is another's. To open would shut that one out. So it waits
+    until the group has had time to tell: a sign of life after an unknown outcome, a session after being shut out. Who
+    is still the owner then goes on; the changelog says whether anybody else has.
+    """
+
+    unsure_s: float = FIRST_WAIT_S
+    fenced_s: float | None = None
+    """None: being shut out is the end."""
 
 
 class Heard(NamedTuple):
@@ -42,8 +56,12 @@ class Heard(NamedTuple):
 class Outbox:
     """The way out of one shard."""
 
-    def __init__(self, transaction: Transaction, ahead: Ahead | None, heard: Heard) -> None:
+    def __init__(
+        self, transaction: Transaction, ahead: Ahead | None, heard: Heard, patience: Patience | None = None
+    ) -> None:
         self._transaction, self._ahead, self._heard = transaction, ahead, heard
+        self._patience = patience or Patience()
+        self._leaving = asyncio.Event()
         self._behind: list[Decided] = []
         self._following: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -83,6 +101,10 @@ class Outbox:
             self._following = asyncio.create_task(self._follow())
         elif len(self._behind) >= MOST_BEHIND:
             await asyncio.shield(self._following)
+
+    def leave(self) -> None:
+        """The shard is to be let go: whoever was shut out need not wait."""
+        self._leaving.set()
 
     async def finish(self) -> None:
         """Wait until all of it is true."""
@@ -129,16 +151,30 @@ class Outbox:
         self, attempt: Callable[[], Awaitable[None]], again: Callable[[], Awaitable[bool]], what: str
     ) -> None:
         """Attempt; where the outcome is unknown, open anew and ask whether it happened; if not, attempt again."""
-        wait_s, sure = FIRST_WAIT_S, False
+        wait_s, sure = self._patience.unsure_s, False
         while not sure:
             try:
                 await attempt()
             except UnsureError as error:
                 self._heard.troubled(f"{what}: {error}")
                 sure = await self._settled(again, what, wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+                wait_s = min(2 * wait_s, max(LONGEST_WAIT_S, wait_s))
+            except FencedError as error:
+                await self._wait_shut_out(error)
+                sure = await self._settled(again, what, 0)
             else:
                 sure = True
+
+    async def _wait_shut_out(self, error: FencedError) -> None:
+        """Give the group time to take the shard away; raises where it does, or where there is no patience."""
+        if self._patience.fenced_s is None or self._leaving.is_set():
+            raise error
+        self._heard.troubled(f"{error}; it waits whether the shard is still its own")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.fenced_s):
+                await self._leaving.wait()
+        if self._leaving.is_set():
+            raise error
 
     async def _settled(self, again: Callable[[], Awaitable[bool]], what: str, wait_s: float) -> bool:
         """Ask until there is an answer."""
@@ -150,4 +186,4 @@ class Outbox:
                 return await again()
             except (KafkaError, TimeoutError, OSError) as error:
                 self._heard.troubled(f"{what} cannot be settled yet: {type(error).__name__}: {error}")
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+                wait_s = min(2 * max(wait_s, FIRST_WAIT_S), LONGEST_WAIT_S)

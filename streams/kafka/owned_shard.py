@@ -6,7 +6,7 @@ broker is slow or gone, and the more there is to do, the larger the checkpoints 
 
 The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already. A later
 one means that something went missing on its way here, and the shard seeks back; or that the broker has deleted what was
-not read yet, which is said loudly. What can fail without anybody's fault is tried again for as long as the shard is ours.
+not read yet, which is said loudly. What can fail without anybody's fault is tried again while the shard is ours.
 """
 
 import asyncio
@@ -51,8 +51,7 @@ class OwnedShard:
     def __init__(self, partition: int, transaction: Transaction, ahead: Ahead | None, around: Surroundings) -> None:
         self.partition = partition
         self.state = State.RECOVERING
-        self.reason = ""
-        self.trouble = ""
+        self.reason, self.trouble = "", ""
         """Why it does not move at the moment, while it tries again."""
         self.next_offset = NEVER
         """Where the next run must start."""
@@ -66,7 +65,7 @@ class OwnedShard:
         self.changes: dict[int, int] = {}
         """Of each partition of `strategy-changes`, up to where this shard has taken them."""
         self._around = around
-        self._outbox = Outbox(transaction, ahead, Heard(self._is_true, self._troubled, self._stop))
+        self._outbox = Outbox(transaction, ahead, Heard(self._is_true, self._troubled, self._stop), around.patience)
         self._runs = RunQueue()
         self._inbox: list[Change | Refusal] = []
         self._refusals: list[Refusal] = []
@@ -190,6 +189,7 @@ class OwnedShard:
             return
         if self.state in {State.RUNNING, State.RECOVERING}:
             self.move(State.DRAINING)
+        self._outbox.leave()
         self._wake.set()
         self._room.set()
         if self._task is not None:

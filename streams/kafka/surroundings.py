@@ -9,6 +9,7 @@ from streams.instruments import Held, Instruments
 from streams.kafka.checkpoint import Observe
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import Bounds
+from streams.kafka.outbox import Patience
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class Surroundings(NamedTuple):
     observe: Observe
     max_ticks: int
     max_runs: int
+    patience: Patience = Patience()
 
 
 def say_lost(around: Surroundings, partition: int, offset: int, goes_on: int) -> None:

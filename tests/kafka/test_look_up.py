@@ -16,6 +16,7 @@ SIZES = dict.fromkeys(NAMES.all, 4)
 def test_sizes_are_those_of_the_topics_that_are_there(real_broker: SharedBroker, make_topic: MakeTopic) -> None:
     one, three = make_topic(1), make_topic(3)
     assert topic_sizes(real_broker.bootstrap, [one, three, "no-such-topic"]) == {one: 1, three: 3}
+    assert topic_sizes(real_broker.bootstrap, [one]) == {one: 1}
     assert "no-such-topic" not in topic_sizes(real_broker.bootstrap, ["no-such-topic"])  # and asking has not made it
 
 

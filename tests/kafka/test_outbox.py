@@ -272,3 +272,18 @@ def test_opening_and_closing_are_for_both_ways_out() -> None:
         assert stage.first.calls() == ["open", "send", "close"]
 
     staged(story, ahead=True)
+
+
+def test_what_is_closed_is_not_opened_again() -> None:
+    async def story(stage: Stage) -> None:
+        stage.transaction.free.clear()
+        stage.transaction.answers["commit"].append(UnsureError("the connection was closed"))
+        sending = asyncio.create_task(stage.outbox.send(decided_at(3)))
+        await until(lambda: "commit" in stage.transaction.calls())
+        await stage.outbox.close()
+        stage.transaction.free.set()
+        await asyncio.gather(sending, return_exceptions=True)
+        assert stage.transaction.calls() == ["commit", "close"]
+        assert stage.true == []
+
+    staged(story, ahead=False)

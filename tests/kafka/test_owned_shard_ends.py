@@ -38,6 +38,7 @@ def test_a_shard_that_was_let_go_meanwhile_is_not_opened_any_more() -> None:
         await stage.shard.drain()
         await opening
         assert stage.state() is State.CLOSED
+        assert stage.transaction.calls().count("open") < 1000
 
     staged(story)
 
