@@ -37,7 +37,7 @@ class Patience(NamedTuple):
     is still the owner then goes on; the changelog says whether anybody else has.
     """
 
-    unsure_s: float = FIRST_WAIT_S
+    unsure_s: float = 0.0
     fenced_s: float | None = None
     """None: being shut out is the end."""
 
@@ -151,7 +151,7 @@ class Outbox:
         self, attempt: Callable[[], Awaitable[None]], again: Callable[[], Awaitable[bool]], what: str
     ) -> None:
         """Attempt; where the outcome is unknown, open anew and ask whether it happened; if not, attempt again."""
-        wait_s, sure = self._patience.unsure_s, False
+        wait_s, sure = max(self._patience.unsure_s, FIRST_WAIT_S), False
         while not sure:
             try:
                 await attempt()
