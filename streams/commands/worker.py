@@ -1,8 +1,5 @@
 """`tickgate worker`: takes ticks, and sends executions out."""
 
-import os
-import sys
-
 import click
 
 from streams.commands.plainly import settings, told_plainly
@@ -12,10 +9,9 @@ from streams.commands.plainly import settings, told_plainly
 @click.option("--drain", is_flag=True, help="Work up to the ends found at the start, print one JSON line, and end.")
 def worker(*, drain: bool) -> None:
     """Take ticks, and send executions out, until told to stop."""
+    from streams.process import end
     from streams.worker import run_worker
 
     with told_plainly():
         code = run_worker(settings(), drain=drain)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # without waiting for threads: one of Faust's may still ask a broker that does not answer
+    end(code)

@@ -139,7 +139,8 @@ class _Producing:
         await self.close()
         producer = self._make_producer()
         try:
-            await producer.start()
+            async with asyncio.timeout(self.timeout_s):
+                await producer.start()
         except BaseException:
             await ended(producer)
             raise

@@ -6,8 +6,8 @@ done. All else is read from the environment as the real one reads it.
 """
 
 import os
-import sys
 
+from streams.process import end
 from streams.settings import Settings
 from streams.worker import run_worker
 from tests.chaos.plan import DRAIN, PLAN, STEPS, Plan, read
@@ -31,12 +31,12 @@ class Observer:
             os.kill(os.getpid(), self.plan.signal)
 
 
-def main() -> int:
+def main() -> None:
     """Run it."""
     settings = Settings.read(os.environ)
     drain = os.environ.get(DRAIN) == "1"
-    return run_worker(settings, drain=drain, observe=Observer(read(os.environ.get(PLAN, ""))))
+    end(run_worker(settings, drain=drain, observe=Observer(read(os.environ.get(PLAN, "")))))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
