@@ -6,6 +6,7 @@ done. All else is read from the environment as the real one reads it.
 """
 
 import os
+import sys
 
 from streams.process import end
 from streams.settings import Settings
