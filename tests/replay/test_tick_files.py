@@ -85,7 +85,7 @@ def test_csv_gives_the_same_ticks_as_parquet(  # noqa: PLR0913, PLR0917
 ) -> None:
     content = csv_of(rows, quoting, line_end, separator)
     path = tmp_path / f"t{suffix}"
-    path.write_bytes(gzip.compress(content) if suffix == ".csv.gz" else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if suffix == ".csv.gz" else content)
     pq.write_table(table_of(rows), tmp_path / "t.pq")
     kept, rejects = read(path, batch_rows)
     other_kept, other_rejects = read(tmp_path / "t.pq", batch_rows)
@@ -168,10 +168,10 @@ def test_progress_runs_from_nothing_to_all(tmp_path: Path) -> None:
         ("t.csv", b"ticker,ts\rA,1\rB,2\r", "header", "line end", "first line"),
         ("t.csv", b"\n" + GOOD_CSV, "header", "no columns", "must be"),
         ("t.csv", "ticker,ts".encode("utf-16"), "header", "not UTF-8 at byte 0", "UTF-8"),
-        ("t.csv", gzip.compress(GOOD_CSV), "header", "not UTF-8 at byte 1", "UTF-8"),
+        ("t.csv", gzip.compress(GOOD_CSV, mtime=0), "header", "not UTF-8 at byte 1", "UTF-8"),
         ("t.csv.gz", GOOD_CSV, "line 1", "cannot be read on (not a gzipped file", "whole"),
-        ("t.csv.gz", gzip.compress(GOOD_CSV)[:-9], "line 1", "cannot be read on", "whole"),
-        ("t.csv.gz", gzip.compress(b"")[:10] + b"\xff" * 20, "line 1", "cannot be read on", "whole"),
+        ("t.csv.gz", gzip.compress(GOOD_CSV, mtime=0)[:-9], "line 1", "cannot be read on", "whole"),
+        ("t.csv.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 20, "line 1", "cannot be read on", "whole"),
         ("t.csv", GOOD_CSV + b"x" * (1 << 23), "line 4", "a line of more than", "one tick a line"),
         ("t.txt", GOOD_CSV, "", "suffix", ".parquet"),
     ],
@@ -224,7 +224,7 @@ def write_many(path: Path, count: int) -> None:
     content = b"ticker,ts,price,size,conditions\n" + b"".join(
         b"T%d,%d,1,1,7\n" % (i % 90, t) for i, t in enumerate(times)
     )
-    path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content, 1, mtime=0) if path.suffix == ".gz" else content)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "csv.gz"])
