@@ -22,6 +22,13 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
 
+NOT_READY_S: Final = 120.0
+"""A worker that owns shards, and has not recovered them after so long, ends: whoever starts it anew helps it on."""
+
+
+class StuckError(Exception):
+    """The worker does not get ready."""
+
 
 class Watch:
     """Compares what was read with what has arrived."""
@@ -38,16 +45,17 @@ class Watch:
 
     async def work(self) -> None:
         """Look, for good."""
+        looks_in_vain = 0
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
+            looks_in_vain = 0 if self._shards.ready or not self._shards.owned else looks_in_vain + 1
+            if looks_in_vain * LOOK_EVERY_S > NOT_READY_S:
+                raise StuckError(f"not recovered after {NOT_READY_S:g} s: {self._shards.shards}")
             if self._shards.ready:
                 try:
                     await self.look()
-                except (
-                    KafkaError,
-                    TimeoutError,
-                    OSError,
-                ) as error:  # the broker is away, or a rebalance came in between
+                except (KafkaError, TimeoutError, OSError) as error:
+                    # The broker is away, or a rebalance came in between.
                     log.info("could not look: %s", error)
                     self._seen = {}
 
