@@ -47,6 +47,9 @@ from streams.kafka.sending import all_of, end_of, ended, given_up
 BATCH_BYTES: Final = 900_000
 """One batch, before compression; brokers take one MiB unless told otherwise."""
 
+OPENING_S: Final = 8.0
+"""What a producer may take to start. After a broker was bounced, one was seen that asked for its coordinator for ever."""
+
 DECIDED: Final = "decided"
 EXECUTIONS_SENT: Final = "executions_sent"
 ROWS_SENT: Final = "rows_sent"
@@ -139,7 +142,7 @@ class _Producing:
         await self.close()
         producer = self._make_producer()
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with asyncio.timeout(min(OPENING_S, self.timeout_s)):
                 await producer.start()
         except BaseException:
             await ended(producer)
