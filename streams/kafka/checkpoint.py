@@ -48,7 +48,7 @@ BATCH_BYTES: Final = 900_000
 """One batch, before compression; brokers take one MiB unless told otherwise."""
 
 OPENING_S: Final = 8.0
-"""What a producer may take to start. After a broker was bounced, one was seen that asked for its coordinator for ever."""
+"""What a producer may take to start. After a bounce, one was seen asking for its coordinator for ever."""
 
 DECIDED: Final = "decided"
 EXECUTIONS_SENT: Final = "executions_sent"
