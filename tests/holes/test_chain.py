@@ -10,6 +10,7 @@ import pytest
 
 from streams.kafka import owned_shard
 from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.outbox import Patience
 from streams.kafka.owned_shard import OwnedShard
 from streams.kafka.shard_states import State
 from tests.holes.cures import with_and_without_the_cure, without
@@ -22,9 +23,14 @@ class Door:
     def __init__(self, stands: int) -> None:
         self.sought: list[tuple[int, int]] = []
         self.earliest = 0
-        around: Any = type(
-            "Around", (), {"topic": TICKS.topic, "max_runs": 10, "seek": self.seek, "bounds": self.bounds}
-        )
+        needed = {
+            "topic": TICKS.topic,
+            "max_runs": 10,
+            "seek": self.seek,
+            "bounds": self.bounds,
+            "patience": Patience(),
+        }
+        around: Any = type("Around", (), needed)
         nobody: Any = None
         self.shard = OwnedShard(0, nobody, nobody, around)
         self.shard.state, self.shard.next_offset = State.RUNNING, stands
