@@ -72,7 +72,7 @@ class Metrics:
             "tickgate_dead_letters", "Records refused, by input topic and reason.", "topic", "reason"
         )
         self._lost = self._counter(
-            "tickgate_lost_records", "Records that the broker deleted before they were read.", *SHARD
+            "tickgate_lost_records", "Records that the broker deleted before they were read.", "topic"
         )
         self._duration = Histogram(
             "tickgate_checkpoint_duration_seconds",
@@ -120,7 +120,8 @@ class Metrics:
 
     def lost(self, topic: str, partition: int, count: int) -> None:
         """Count records that were gone before they were read."""
-        self._lost.labels(topic, partition).inc(count)
+        del partition  # a counter must not go with its shard
+        self._lost.labels(topic).inc(count)
 
     def recovered(self, topic: str, partition: int, seconds: float) -> None:
         """Note how long a recovery took."""
