@@ -66,8 +66,12 @@ class Worker:
 
     @property
     def found_no_broker(self) -> bool:
-        """Whether it ended because it was started while the broker was away."""
-        return "Unable to bootstrap" in self.log.read_text(errors="replace")
+        """Whether it ended because the broker was away while it was starting, or recovering: Faust gives up then.
+
+        Whoever runs workers starts it anew; what matters is that nothing is lost by it, which the audit says.
+        """
+        said = self.log.read_text(errors="replace")
+        return "Unable to bootstrap" in said or "GroupCoordinatorNotAvailableError" in said
 
     def resume(self) -> None:
         """Let it go on; it may find that others have taken its place."""
