@@ -10,7 +10,7 @@ swallows exceptions raised in here and would wait for ever: so they stop the wor
 """
 
 import logging
-from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, Final, Protocol, cast
 
 import faust
@@ -204,8 +204,3 @@ def changelog(app: faust.App, name: str, partitions: int) -> Any:  # noqa: ANN40
         allow_empty=True,
         partitions=partitions,
     )
-
-
-def missing(wanted: Iterable[str], there: Mapping[str, int]) -> list[str]:
-    """Topics that Faust would do without, silently, and be ready with empty state."""
-    return sorted(set(wanted) - there.keys())
