@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka.checkpoint import EXECUTIONS_SENT, Ahead, Emission, FencedError, Transaction, UnsureError, merged
 from streams.kafka.deciding import Decided
+from streams.kafka.sending import given_up
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,7 @@ class Outbox:
         """Let go of the connections, for good: to open them again would fence the next owner."""
         self._is_closed = True
         if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+            await given_up([self._following])
         await self._transaction.close()
         if self._ahead is not None:
             await self._ahead.close()

@@ -37,7 +37,7 @@ from streams.kafka.run_queue import RunQueue
 from streams.kafka.sending import given_up
 from streams.kafka.shard_states import MOVES, State
 from streams.kafka.strategy_book import Change, Refusal
-from streams.kafka.surroundings import Surroundings, report, say_lost
+from streams.kafka.surroundings import Surroundings, report, say_held, say_lost
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +154,8 @@ class OwnedShard:
         if self.state not in {State.RECOVERING, State.CLOSED}:
             self.end = max(self.end, end)
             self._tell()
+            if self.deciding is not None:
+                say_held(self._around, self.partition, self.deciding.shard)
 
     async def _may_go_on_at(self, run: RawRun) -> bool:
         """Something is missing in front of a run: seek back, unless it is not there any more."""
@@ -196,9 +198,7 @@ class OwnedShard:
             done, _ = await asyncio.wait({self._task}, timeout=LAST_CHECKPOINT_S)
             if not done:
                 log.error("shard %d is let go without its last checkpoint; the next owner does it anew", self.partition)
-                self._task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._task
+                await given_up([self._task])
         await self._outbox.close()
         if not self.is_(State.CLOSED):  # two may let go at once: a rebalance, and the end of the worker
             self.move(State.CLOSED)
@@ -288,10 +288,9 @@ class OwnedShard:
         """These have been made true."""
         self.trouble = ""
         self.committed = gathered[-1].emission.position
-        assert self.deciding, "it has decided"
         self._tell()
         for decided in gathered:
-            report(self._around, self.partition, decided, self.deciding.shard, seconds)
+            report(self._around, decided, seconds)
             self._around.committed(self.partition, self.committed, decided)
 
     def _troubled(self, why: str) -> None:

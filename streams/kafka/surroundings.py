@@ -41,11 +41,14 @@ def say_lost(around: Surroundings, partition: int, offset: int, goes_on: int) ->
     around.instruments.lost(around.topic, partition, goes_on - offset)
 
 
-def report(around: Surroundings, partition: int, decided: Decided, shard: Shard, seconds: float) -> None:
-    """Tell what a checkpoint made true, and what the shard holds now."""
-    instruments, topic = around.instruments, around.topic
-    instruments.done(decided.done._replace(duration_s=seconds))
+def report(around: Surroundings, decided: Decided, seconds: float) -> None:
+    """Tell what a checkpoint made true."""
+    around.instruments.done(decided.done._replace(duration_s=seconds))
     for reason, count in decided.refused.items():
-        instruments.dead_letters(topic, reason, count)
+        around.instruments.dead_letters(around.topic, reason, count)
+
+
+def say_held(around: Surroundings, partition: int, shard: Shard) -> None:
+    """Tell what a shard holds. This looks at every strategy: now and then, and not with each checkpoint."""
     index = shard.index
-    instruments.held(Held(topic, partition, index.tickers.count, index.used_pairs, index.nbytes))
+    around.instruments.held(Held(around.topic, partition, index.tickers.count, index.used_pairs, index.nbytes))
