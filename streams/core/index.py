@@ -102,6 +102,11 @@ class Index:
         groups = (columns.tickers, columns.tracking, columns.pairs, columns.rules, columns.strategies)
         return column_bytes(*groups) + self.tickers.nbytes + universes
 
+    @property
+    def pairs(self) -> int:
+        """Pairs that are held, those that sleep too; `used_pairs` counts the room that rows have, too."""
+        return int(self.columns.tickers.row_used.sum(dtype=np.int64))
+
     def change(self, change: Strategy) -> Settled:
         """Put a strategy's new version in force, if it is one."""
         entry = self.entries.get(change.strategy_id)
@@ -146,7 +151,7 @@ class Index:
 
     def _refuse_too_many_pairs(self, entry: Entry | None, universe: Int32s) -> None:
         """Raise before anything is changed, so that what stood stays in force."""
-        pairs = int(self.columns.tickers.row_used.sum(dtype=np.int64)) + len(universe)
+        pairs = self.pairs + len(universe)
         if entry and entry.as_whole:
             pairs += len(entry.universe)  # remembered as pairs where it stops
         if pairs > MAX_PAIRS:

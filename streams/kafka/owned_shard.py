@@ -106,6 +106,7 @@ class OwnedShard:
         self.deciding = deciding
         self._outbox.stands(changelog_end)
         self.changes = dict(changes)
+        say_held(self._around, self.partition, deciding.shard)
         if position is not None:
             self.next_offset = self.committed = position.next_offset
 

@@ -51,4 +51,4 @@ def report(around: Surroundings, decided: Decided, seconds: float) -> None:
 def say_held(around: Surroundings, partition: int, shard: Shard) -> None:
     """Tell what a shard holds. This looks at every strategy: now and then, and not with each checkpoint."""
     index = shard.index
-    around.instruments.held(Held(around.topic, partition, index.tickers.count, index.used_pairs, index.nbytes))
+    around.instruments.held(Held(around.topic, partition, index.tickers.count, index.pairs, index.nbytes))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from streams.core.events import Strategy
 from streams.core.records import NO_RECORDS
-from streams.instruments import Done, ShardStatus, Unheard
+from streams.instruments import Done, Held, ShardStatus, Unheard
 from streams.kafka.checkpoint import Emission, Outgoing
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import RawRun
@@ -132,7 +132,7 @@ class NotingDeciding:
         """What the next ones fail with; None: they do not."""
         self.free = asyncio.Event()
         self.free.set()
-        index = SimpleNamespace(tickers=SimpleNamespace(count=1), used_pairs=2, nbytes=3)
+        index = SimpleNamespace(tickers=SimpleNamespace(count=1), pairs=2, nbytes=3)
         self.shard = SimpleNamespace(index=index)
 
     def change(self, strategy: Strategy) -> str:
@@ -166,6 +166,10 @@ class NotingInstruments(Unheard):
         self.states: list[str] = []
         self.let_go_of: list[int] = []
         self.made: list[int] = []
+        self.holdings: list[Held] = []
+
+    def held(self, held: Held) -> None:
+        self.holdings.append(held)
 
     def lost(self, topic: str, partition: int, count: int) -> None:
         self.gone.append((topic, partition, count))

@@ -294,6 +294,16 @@ def test_ends_are_told_to_the_shards_that_are_there() -> None:
     staged(story)
 
 
+def test_what_a_shard_holds_is_told_when_it_is_restored_and_when_ends_are() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.started(0)
+        assert [each.partition for each in stage.instruments.holdings] == [0]
+        stage.shards.ends({0: 7})
+        assert [(each.partition, each.pairs) for each in stage.instruments.holdings] == [(0, 0), (0, 0)]
+
+    staged(story)
+
+
 def test_a_shard_that_has_stopped_says_why_also_when_it_is_gone() -> None:
     async def story(stage: Stage) -> None:
         await stage.recovered(0, 1)
