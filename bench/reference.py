@@ -14,6 +14,9 @@ from streams.core.events import Strategy
 
 TIMEFRAMES: Final = {60_000: "1m", 300_000: "5m", 900_000: "15m", 3_600_000: "1h", 86_400_000: "1d"}
 
+PER_SECOND: Final = 3_333.0
+"""Ticks per second of event time, where nothing else is said."""
+
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
@@ -37,11 +40,13 @@ class Workload(NamedTuple):
         ]
 
 
-def make(seed: int, ticks: int, tickers: int = 8_000, strategies: int = 2_000) -> Workload:
+def make(
+    seed: int, ticks: int, tickers: int = 8_000, strategies: int = 2_000, per_second: float = PER_SECOND
+) -> Workload:
     """The workload of a seed, exactly as `workload.py make` would write it."""
     rng = np.random.default_rng(seed)
     raw = workload.make_strategies(rng, strategies, tickers)
-    who, when = workload.make_ticks(rng, ticks, tickers, 3_333.0, workload.START_MS)
+    who, when = workload.make_ticks(rng, ticks, tickers, per_second, workload.START_MS)
     answer = workload.answer(raw, who, when)
     names = [workload.ticker_name(i) for i in range(tickers)]
     return Workload(names, who, when, raw, answer["pairs"], answer["digest"])

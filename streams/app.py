@@ -12,7 +12,7 @@ from streams.core.events import Mode
 from streams.core.shard import Shard
 from streams.instruments import Instruments
 from streams.kafka import tables
-from streams.kafka.checkpoint import Ahead, Observe, Transaction
+from streams.kafka.checkpoint import Observe, Transaction
 from streams.kafka.clients import make_ahead, make_consumer, make_transaction
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Decided, Layout, Tools
@@ -21,6 +21,7 @@ from streams.kafka.fetch import Bounds
 from streams.kafka.outbox import Patience
 from streams.kafka.partitions import Here, Homes
 from streams.kafka.registry import Schemas
+from streams.kafka.run_queue import Room
 from streams.kafka.shards import Makers, Shards
 from streams.kafka.strategy_book import StrategyBook
 from streams.kafka.surroundings import Surroundings
@@ -119,9 +120,6 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
     def transaction(partition: int) -> Transaction:
         return make_transaction(settings, partition, told.observe)
 
-    def ahead(partition: int) -> Ahead | None:
-        return make_ahead(settings, partition)
-
     around = Surroundings(
         topics.ticks,
         seek,
@@ -129,14 +127,15 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
         told.instruments,
         told.committed,
         told.observe,
-        settings.checkpoint_max_ticks,
-        settings.checkpoint_max_runs,
+        Room(settings.checkpoint_max_runs, settings.checkpoint_max_bytes, settings.checkpoint_max_ticks),
+        settings.checkpoint_ms / 1000,
         Patience(1.5 * settings.heartbeat_ms / 1000, 1.5 * settings.session_timeout_ms / 1000),
     )
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
     layout = Layout(topics, sizes[topics.alert_executions], letters)
     tools = Tools(layout, TickValues(given.schemas), given.encoder)
-    return Shards(book, Makers(shard_maker(given), transaction, ahead, lambda: make_consumer(settings)), tools, around)
+    makers = Makers(shard_maker(given), transaction, lambda: make_consumer(settings))
+    return Shards(book, makers, make_ahead(settings), tools, around)
 
 
 def shard_maker(given: Given) -> Callable[[int], Shard]:

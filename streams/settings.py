@@ -64,7 +64,9 @@ class Settings:
     fetch_max_wait_ms: int = 100
     max_partition_fetch_bytes: int = 4 << 20
     checkpoint_max_ticks: int = 200_000
-    checkpoint_max_runs: int = 4
+    checkpoint_max_runs: int = 256
+    checkpoint_max_bytes: int = 16 << 20
+    checkpoint_ms: int = 100
     checkpoint_timeout_ms: int = 30_000
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str = ""
@@ -159,6 +161,8 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "max_partition_fetch_bytes": (_FETCH, "what one fetch brings of one partition; a larger batch comes whole"),
     "checkpoint_max_ticks": (whole_number(1, 1 << 22), "a checkpoint with so many ticks takes no further run"),
     "checkpoint_max_runs": (whole_number(1, 1_024), "runs of a shard that wait here; more are left with the broker"),
+    "checkpoint_max_bytes": (whole_number(1 << 16, 1 << 30), "bytes of ticks of a shard that wait here; as above"),
+    "checkpoint_ms": (whole_number(0, 10_000), "between two transactions of a shard, unless there is much to do"),
     "checkpoint_timeout_ms": (whole_number(1_000, 900_000), "after so long the broker gives a transaction up"),
     "security_protocol": (_PROTOCOL, "how Kafka is talked to; or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
     "sasl_mechanism": (_MECHANISM, "how to log in with SASL: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"),

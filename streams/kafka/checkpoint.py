@@ -10,7 +10,7 @@ shuts the old one out before it reads anything.
 5. Commit. Executions, state and position are there together, for whoever reads committed records.
 6. Only now has the shard come this far. The offset of the group follows, now and then, for tools that show lag.
 
-At least once (`Ahead`, and then the same). The executions go out by a producer of their own, outside of the
+At least once (`ahead.py`, and then the same). The executions go out by a producer of their own, outside of the
 transaction, and are acknowledged before a row is sent that knows of them; whoever reads them need not wait for a
 commit. Dead letters, rows and position stay in the transaction, so state is exact here too, and an owner that was
 replaced cannot touch it. A crash in between repeats executions that name the same (strategy, ticker, bucket),
@@ -23,32 +23,12 @@ is sent anew. If something else is there, another worker has gone on, and this o
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    InvalidTopicError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    ProducerFenced,
-    RecordListTooLargeError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-)
-
-from streams.core.records import EncodedRecords
 from streams.kafka.changelog_tail import Tail
-from streams.kafka.dead_letters import Letter
-from streams.kafka.laid_out_batch import batches
-from streams.kafka.sending import all_of, end_of, ended, given_up
-
-BATCH_BYTES: Final = 900_000
-"""One batch, before compression; brokers take one MiB unless told otherwise."""
-
-OPENING_S: Final = 8.0
-"""What a producer may take to start. After a bounce, one was seen asking for its coordinator for ever."""
+from streams.kafka.producing import FencedError, Keyed, Letters, MakeProducer, Outgoing, Producing, spread
+from streams.kafka.sending import given_up
 
 DECIDED: Final = "decided"
 EXECUTIONS_SENT: Final = "executions_sent"
@@ -66,161 +46,18 @@ def unobserved(_step: str, _partition: int, _position: int) -> None:
     """Nobody looks."""
 
 
-class Outgoing(NamedTuple):
-    """Records for one partition of one topic."""
-
-    topic: str
-    partition: int
-    records: EncodedRecords
-
-
-class Letters(NamedTuple):
-    """Dead letters for one partition of one topic, each with the time of what it tells of."""
-
-    topic: str
-    partition: int
-    letters: Sequence[tuple[Letter, int]]
-
-
 class Emission(NamedTuple):
     """All that one checkpoint makes true."""
 
-    executions: Sequence[Outgoing]
+    executions: Sequence[Keyed]
     letters: Sequence[Letters]
     rows: Sequence[Outgoing]
-    """Of `last_update`, then of `last_bucket`, whose last row is the position."""
+    """Of `last_update`, then of `last_bucket`, whose last row is the position. None: they follow with a later one."""
     position: int
     """Where the shard goes on from in its input; the last row says the same."""
 
 
-class FencedError(Exception):
-    """Another worker owns the shard now. What this one has decided since is void."""
-
-
-class RefusedError(Exception):
-    """The broker will never take it; the message says why, and what to do."""
-
-
-class UnsureError(Exception):
-    """The checkpoint may or may not have happened; `Transaction.happened` finds out."""
-
-
-REMEDIES: Final[Mapping[type[KafkaError], str]] = {
-    MessageSizeTooLargeError: "raise max.message.bytes of the topic; `tickgate topics apply` does",
-    RecordListTooLargeError: "raise max.message.bytes of the topic; `tickgate topics apply` does",
-    InvalidTopicError: "mend TICKGATE_TOPIC_PREFIX or TICKGATE_APP_ID",
-    ClusterAuthorizationFailedError: "allow this user to write idempotently",
-    TopicAuthorizationFailedError: "allow this user to write to the topic",
-    TransactionalIdAuthorizationFailed: "allow this user the transactional ids that begin with the group's name",
-}
-NEVER_TAKEN: Final = tuple(REMEDIES)
-"""Answers that a second attempt would get too, and what to do."""
-
-
-def told_why(error: KafkaError) -> str:
-    """What the broker refuses, and the remedy."""
-    return f"the broker refuses it: {type(error).__name__}: {error}; {REMEDIES[type(error)]}"
-
-
-MakeProducer = Callable[[], AIOKafkaProducer]
-Sent = tuple[str, int]
-"""A topic and a partition that was sent to."""
-
-
-class _Producing:
-    """A producer of one shard."""
-
-    transactional: ClassVar[bool]
-
-    def __init__(self, make_producer: MakeProducer, compression: str, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self._make_producer, self._compression = make_producer, compression
-        self._producer: AIOKafkaProducer | None = None
-
-    async def open(self) -> None:
-        """Step 1. The producer before, if any, is not used again."""
-        await self.close()
-        producer = self._make_producer()
-        try:
-            async with asyncio.timeout(min(OPENING_S, self.timeout_s)):
-                await producer.start()
-        except BaseException:
-            await ended(producer)
-            raise
-        self._producer = producer
-
-    async def close(self) -> None:
-        """An open transaction is left to be fenced, or to time out."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await ended(producer)
-
-    async def _within_time(self, attempt: Coroutine[Any, Any, None]) -> None:
-        """Run an attempt, and say in our words how it failed."""
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                await attempt
-        except ProducerFenced as error:
-            raise FencedError(f"another worker has taken the shard over ({error})") from error
-        except NEVER_TAKEN as error:
-            raise RefusedError(told_why(error)) from error
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise UnsureError(f"{type(error).__name__}: {error}") from error
-
-    async def _send(self, outgoing: Sequence[Outgoing], letters: Sequence[Letters] = ()) -> dict[Sent, int]:
-        """Send, and wait until all of it is acknowledged; returns where each partition then ends."""
-        by_place: dict[Sent, list[EncodedRecords]] = {}
-        for each in outgoing:
-            by_place.setdefault((each.topic, each.partition), []).append(each.records)
-        sending = [self._send_records(place, records) for place, records in by_place.items()]
-        ends = await all_of([*sending, *(self._send_letters(each) for each in letters)])
-        return dict(zip(by_place, ends, strict=False))
-
-    async def _send_records(self, place: Sent, records: Sequence[EncodedRecords]) -> int:
-        """The records of one partition in their order, batch by batch, the next while one is on its way."""
-        on_their_way = []
-        for each in records:
-            made = batches(each, compression=self._compression, transactional=self.transactional, max_bytes=BATCH_BYTES)
-            for batch in made:
-                sent = await self._ready.send_batch(batch, place[0], partition=place[1])
-                on_their_way.append((sent, batch.record_count()))
-        return await end_of(on_their_way)
-
-    async def _send_letters(self, letters: Letters) -> int:
-        """Dead letters are few, and have headers: record by record."""
-        on_their_way = []
-        left = list(letters.letters)
-        while left:
-            batch = self._ready.create_batch()
-            while left:
-                letter, ts_ms = left[0]
-                if batch.append(timestamp=ts_ms, key=letter.key, value=letter.value, headers=letter.headers) is None:
-                    break
-                del left[0]
-            sent = await self._ready.send_batch(batch, letters.topic, partition=letters.partition)
-            on_their_way.append((sent, batch.record_count()))
-        return await end_of(on_their_way)
-
-    @property
-    def _ready(self) -> AIOKafkaProducer:
-        assert self._producer is not None, "open() comes first"
-        return self._producer
-
-
-class Ahead(_Producing):
-    """Sends executions before the transaction that knows of them."""
-
-    transactional = False
-
-    async def send(self, executions: Sequence[Outgoing]) -> None:
-        """Send, and wait until all of it is acknowledged; raises `UnsureError`: open, and send again."""
-        await self._within_time(self._attempt(executions))
-
-    async def _attempt(self, executions: Sequence[Outgoing]) -> None:
-        await self._send(executions)
-
-
-class Transaction(_Producing):
+class Transaction(Producing):
     """Makes the emissions of one shard true, one after the other."""
 
     transactional = True
@@ -244,7 +81,7 @@ class Transaction(_Producing):
     async def _attempt(self, emission: Emission) -> None:
         await self._ready.begin_transaction()
         sending = [
-            asyncio.create_task(self._send(emission.executions, emission.letters)),
+            asyncio.create_task(self._send(spread(emission.executions), emission.letters)),
             asyncio.create_task(self._send(emission.rows)),
         ]
         try:
@@ -275,10 +112,7 @@ class Transaction(_Producing):
 
 
 def merged(emissions: Sequence[Emission]) -> Emission:
-    """Several emissions as one; the order within each partition stays."""
-    return Emission(
-        [each for emission in emissions for each in emission.executions],
-        [each for emission in emissions for each in emission.letters],
-        [each for emission in emissions for each in emission.rows],
-        emissions[-1].position,
-    )
+    """Emissions of which the last one alone has rows, as one."""
+    letters = [each for emission in emissions for each in emission.letters]
+    executions = [each for emission in emissions for each in emission.executions]
+    return emissions[-1]._replace(executions=executions, letters=letters)

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from streams.kafka.ahead import Ahead
 from streams.kafka.changelog_tail import Tail
-from streams.kafka.checkpoint import Ahead, Observe, Transaction
+from streams.kafka.checkpoint import Observe, Transaction
 from streams.kafka.security import for_aiokafka
 from streams.settings import Settings
 
@@ -63,11 +64,11 @@ def make_transaction(settings: Settings, partition: int, observe: Observe) -> Tr
     return transaction
 
 
-def make_ahead(settings: Settings, partition: int) -> Ahead | None:
-    """What sends the executions of one shard ahead, where that is wanted."""
+def make_ahead(settings: Settings) -> Ahead | None:
+    """What sends the executions of all shards ahead, where that is wanted."""
     if settings.exactly_once:
         return None
-    client_id = f"{settings.group_id}-ahead-{partition}"
+    client_id = f"{settings.group_id}-ahead"
     return Ahead(lambda: _producer(settings, client_id), settings.compression, attempt_s(settings))
 
 

@@ -9,18 +9,20 @@ from typing import NamedTuple
 
 from streams.core.columns import Int64s
 from streams.core.events import Strategy
-from streams.core.executions import Executions, by_partition, joined
+from streams.core.executions import Executions, joined
 from streams.core.index import LimitError
+from streams.core.records import NO_RECORDS
 from streams.core.shard import Fires, Shard
 from streams.core.state_rows import StateRows
 from streams.core.tickers import TooManyTickersError
 from streams.instruments import Done
 from streams.kafka.bad_values import Reason
-from streams.kafka.checkpoint import Emission, Letters, Outgoing
+from streams.kafka.checkpoint import Emission
 from streams.kafka.codec import Encoder
 from streams.kafka.dead_letters import Letter, Refused, dead_letter, dead_letter_topic
 from streams.kafka.fetch import RawRun
 from streams.kafka.partitions import partition_of
+from streams.kafka.producing import Keyed, Letters, Outgoing
 from streams.kafka.strategy_book import Refusal
 from streams.kafka.tick_values import TickValues
 from streams.topic_names import TopicNames
@@ -72,9 +74,18 @@ class Deciding:
         return ""
 
     async def decide(
-        self, runs: Sequence[RawRun], position: int, changes: Mapping[int, int], refusals: Sequence[Refusal] = ()
+        self,
+        runs: Sequence[RawRun],
+        position: int,
+        changes: Mapping[int, int],
+        refusals: Sequence[Refusal] = (),
+        *,
+        with_rows: bool = True,
     ) -> Decided:
-        """Take the runs, in order. Raises `RegistryDownError` before the first of them has changed anything."""
+        """Take the runs, in order. Raises `RegistryDownError` before the first of them has changed anything.
+
+        Rows hold all that has changed since there were some last.
+        """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
         before, steps = self.shard.counts, []
         letters = [self._letter_of_change(each) for each in refusals]
@@ -86,31 +97,23 @@ class Deciding:
             letters += [self._letter(refused_record(run, each.row), each.reason) for each in bad]
             for each in bad:
                 reasons[each.reason.word] = reasons.get(each.reason.word, 0) + 1
-        emission = self._emission(steps, letters, position, changes)
+        rows = self._outgoing_rows(position, changes) if with_rows else []
+        emission = Emission(self._keyed(steps), grouped(letters, self._layout.dead_letters), rows, position)
         taken = sum(len(run.columns) for run in runs)
         return Decided(emission, taken, self._done(before, emission, taken), reasons)
 
-    def _emission(
-        self,
-        steps: Sequence[tuple[Fires, Int64s]],
-        letters: Sequence[tuple[str, Letter, int]],
-        position: int,
-        changes: Mapping[int, int],
-    ) -> Emission:
-        topics = self._layout.topics
-        executions = self._executions.encode(*joined(steps))
-        rows = self._rows.encode(position, changes)
-        spread = by_partition(executions, self._layout.executions) if executions.count else []
-        return Emission(
-            [Outgoing(topics.alert_executions, partition, records) for partition, records in spread],
-            grouped(letters, self._layout.dead_letters),
-            [
-                Outgoing(topics.changelog(table), self.partition, records)
-                for table, records in zip(rows._fields, rows, strict=True)
-                if records.count
-            ],
-            position,
-        )
+    def _keyed(self, steps: Sequence[tuple[Fires, Int64s]]) -> list[Keyed]:
+        executions = self._executions.encode(*joined(steps)) if steps else NO_RECORDS
+        layout = self._layout
+        return [Keyed(layout.topics.alert_executions, layout.executions, executions)] if executions.count else []
+
+    def _outgoing_rows(self, position: int, changes: Mapping[int, int]) -> list[Outgoing]:
+        rows, topics = self._rows.encode(position, changes), self._layout.topics
+        return [
+            Outgoing(topics.changelog(table), self.partition, records)
+            for table, records in zip(rows._fields, rows, strict=True)
+            if records.count
+        ]
 
     def _letter_of_change(self, refusal: Refusal) -> tuple[str, Letter, int]:
         record, topic = refusal.record, self._layout.topics.strategy_changes

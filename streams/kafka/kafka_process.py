@@ -195,7 +195,8 @@ class KafkaProcess:
         return [self._jars.java, f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}", *arguments]
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # It must not begin with a dash, which Kafka's tool takes for an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{self._jars.folder}/*")
         tool = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config))
         done = subprocess.run(self._java(*quick, *tool), capture_output=True, text=True, check=False)  # noqa: S603

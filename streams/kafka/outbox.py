@@ -1,8 +1,12 @@
 """Takes what a shard has decided and makes it true, in order, through whatever befalls the broker.
 
 Exactly once: `send` returns when the transaction is committed. At least once: it returns when the executions are
-acknowledged; rows and position follow behind, in a transaction for all that have gathered while the one before was
-on its way. So executions wait for no commit, and what is not yet in a transaction is bounded.
+acknowledged; rows and position follow behind, in a transaction for all that have gone out since the one before. So
+executions wait for no commit, and what is not yet in a transaction is bounded.
+
+A transaction costs the same for one tick as for thousands, so between two of them a shard lets `interval_s` pass. The
+outbox keeps that time: exactly once it says how long to gather ticks before the next emission (`gather_s`), at least
+once which emission brings rows (`takes_rows`), and when rows are due though there are no ticks (`due_in_s`).
 
 An attempt that fails is tried again for as long as the shard is ours, in a new epoch, and only if it did not happen.
 """
@@ -16,8 +20,10 @@ from typing import Final, NamedTuple
 
 from aiokafka.errors import KafkaError
 
-from streams.kafka.checkpoint import EXECUTIONS_SENT, Ahead, Emission, FencedError, Transaction, UnsureError, merged
+from streams.kafka.ahead import Ahead
+from streams.kafka.checkpoint import EXECUTIONS_SENT, Emission, Transaction, merged
 from streams.kafka.deciding import Decided
+from streams.kafka.producing import FencedError, UnsureError
 from streams.kafka.sending import given_up
 
 log = logging.getLogger(__name__)
@@ -26,7 +32,7 @@ FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
 """Between two attempts."""
 
-MOST_BEHIND: Final = 8
+MOST_BEHIND: Final = 64
 """Emissions whose executions are out while their rows are not. More wait."""
 
 
@@ -58,10 +64,21 @@ class Outbox:
     """The way out of one shard."""
 
     def __init__(
-        self, transaction: Transaction, ahead: Ahead | None, heard: Heard, patience: Patience | None = None
+        self,
+        transaction: Transaction,
+        ahead: Ahead | None,
+        heard: Heard,
+        patience: Patience | None = None,
+        interval_s: float = 0.0,
     ) -> None:
         self._transaction, self._ahead, self._heard = transaction, ahead, heard
-        self._patience = patience or Patience()
+        self._patience, self._interval_s = patience or Patience(), interval_s
+        self._due_s = 0.0
+        """When, by the clock that only goes forward, the next transaction may begin."""
+        self._rows_sent = False
+        """Whether rows are on their way."""
+        self.hurries = False
+        """Whether something waits for the next rows."""
         self._leaving = asyncio.Event()
         self._behind: list[Decided] = []
         self._following: asyncio.Task[None] | None = None
@@ -85,35 +102,56 @@ class Outbox:
         if self._following is not None:
             await given_up([self._following])
         await self._transaction.close()
-        if self._ahead is not None:
-            await self._ahead.close()
+
+    @property
+    def gather_s(self) -> float:
+        """How long to gather ticks before the next emission, if they are few."""
+        return 0.0 if self._ahead is not None else max(0.0, self._due_s - time.monotonic())
+
+    @property
+    def due_in_s(self) -> float | None:
+        """When rows must follow for what has gone out without; None: not before something else happens."""
+        if self._rows_sent or not self._behind:
+            return None
+        return 0.0 if self.hurries else max(0.0, self._due_s - time.monotonic())
+
+    @property
+    def wants_rows(self) -> bool:
+        """Whether the next emission is to bring its rows."""
+        if self._ahead is None:
+            return True
+        due = self.hurries or len(self._behind) >= MOST_BEHIND or time.monotonic() >= self._due_s
+        return due and not self._rows_sent
 
     async def send(self, decided: Decided) -> None:
         """Make it true, or as true as the next one needs it."""
         if self._ahead is None:
+            self._due_s = time.monotonic() + self._interval_s
             await self._make_true([decided])
             return
+        self._rows_sent = self._rows_sent or bool(decided.emission.rows)
         await self._send_ahead(self._ahead, decided.emission)
         if self._is_over:
             return
         self._behind.append(decided._replace(emission=decided.emission._replace(executions=())))
-        if self._following is None or self._following.done():
-            self._following = asyncio.create_task(self._follow())
-        elif len(self._behind) >= MOST_BEHIND:
+        if decided.emission.rows:
+            self._due_s = time.monotonic() + self._interval_s
+            gathered, self._behind = self._behind, []
+            self._following = asyncio.create_task(self._follow(gathered))
+        elif len(self._behind) >= MOST_BEHIND and self._following is not None:
             await asyncio.shield(self._following)
 
     def leave(self) -> None:
-        """The shard is to be let go: whoever was shut out need not wait."""
+        """The shard is to be let go: nothing is waited for."""
         self._leaving.set()
 
     async def finish(self) -> None:
-        """Wait until all of it is true."""
+        """Wait until all that has brought its rows is true."""
         if self._following is not None:
             await asyncio.shield(self._following)
 
     async def _send_ahead(self, ahead: Ahead, emission: Emission) -> None:
         async def again() -> bool:
-            await ahead.open()
             return False
 
         async def attempt() -> None:
@@ -123,12 +161,10 @@ class Outbox:
             await self._until_sure(attempt, again, f"executions up to {emission.position}")
         self._transaction.observe(EXECUTIONS_SENT, self._transaction.partition, emission.position)
 
-    async def _follow(self) -> None:
-        """Make true what has gathered, until nothing is left."""
+    async def _follow(self, gathered: Sequence[Decided]) -> None:
+        """Make true what has gone out, up to the rows that know of it."""
         try:
-            while self._behind:
-                gathered, self._behind = self._behind, []
-                await self._make_true(gathered)
+            await self._make_true(gathered)
         except Exception as error:  # noqa: BLE001 - the shard says what it is, and stops
             self._is_over = True
             self._behind.clear()
@@ -145,6 +181,7 @@ class Outbox:
             await self._transaction.commit(emission)
 
         await self._until_sure(attempt, again, f"checkpoint up to {emission.position}")
+        self._rows_sent = False
         self._heard.true(gathered, time.monotonic() - began)
 
     async def _until_sure(

@@ -20,18 +20,13 @@ from aiokafka.errors import KafkaError
 from streams.core.limits import NEVER
 from streams.core.special_rows import Position
 from streams.instruments import ShardStatus
-from streams.kafka.checkpoint import (
-    DECIDED,
-    NEVER_TAKEN,
-    Ahead,
-    FencedError,
-    RefusedError,
-    Transaction,
-    told_why,
-)
+from streams.kafka.ahead import Ahead
+from streams.kafka.checkpoint import DECIDED, Transaction
 from streams.kafka.deciding import Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.news import News
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
+from streams.kafka.producing import NEVER_TAKEN, FencedError, RefusedError, told_why
 from streams.kafka.registry import RegistryDownError
 from streams.kafka.run_queue import RunQueue
 from streams.kafka.sending import given_up
@@ -62,15 +57,15 @@ class OwnedShard:
         self.hears = False
         """Whether it must be told of changes: from when the strategies that stood were handed to it."""
         self.deciding: Deciding | None = None
-        self.changes: dict[int, int] = {}
-        """Of each partition of `strategy-changes`, up to where this shard has taken them."""
+        self.news = News()
         self._around = around
-        self._outbox = Outbox(transaction, ahead, Heard(self._is_true, self._troubled, self._stop), around.patience)
-        self._runs = RunQueue()
-        self._inbox: list[Change | Refusal] = []
-        self._refusals: list[Refusal] = []
+        heard = Heard(self._is_true, self._troubled, self._stop)
+        self._outbox = Outbox(transaction, ahead, heard, around.patience, around.interval_s)
+        self._runs = RunQueue(around.room)
         self._decided = NEVER
         """How far the shard's memory has come."""
+        self._is_whole = True
+        """Whether the last emission brought its rows."""
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -105,7 +100,7 @@ class OwnedShard:
         """Its state is there, and the strategies are in it up to `changes`."""
         self.deciding = deciding
         self._outbox.stands(changelog_end)
-        self.changes = dict(changes)
+        self.news.changes = dict(changes)
         say_held(self._around, self.partition, deciding.shard)
         if position is not None:
             self.next_offset = self.committed = position.next_offset
@@ -129,7 +124,7 @@ class OwnedShard:
     @property
     def wants_more(self) -> bool:
         """Whether runs should be fetched for it. Read from the fetching thread too."""
-        return self.state is State.RUNNING and len(self._runs) < self._around.max_runs
+        return self.state is State.RUNNING and not self._runs.is_full
 
     @property
     def idle_at(self) -> int:
@@ -138,7 +133,7 @@ class OwnedShard:
 
     async def put(self, run: RawRun) -> None:
         """Take a run, if it is the next; waits while enough others wait."""
-        while self.state is State.RUNNING and len(self._runs) >= self._around.max_runs:
+        while self.state is State.RUNNING and self._runs.is_full:
             self._room.clear()
             await self._room.wait()
         if self.state is not State.RUNNING or run.position <= self.next_offset:
@@ -147,7 +142,7 @@ class OwnedShard:
             return
         self.next_offset = run.position
         self.end = max(self.end, run.position)
-        self._runs.append(run)
+        self._runs.put(run)
         self._wake.set()
 
     def ends_at(self, end: int) -> None:
@@ -170,7 +165,7 @@ class OwnedShard:
 
     def tell(self, news: Change | Refusal) -> None:
         """A strategy has changed, or a change was refused and gets its dead letter here: with the next emission."""
-        self._inbox.append(news)
+        self.news.waiting.append(news)
 
     def wake(self) -> None:
         """Look whether there is something to do."""
@@ -223,6 +218,7 @@ class OwnedShard:
             if under_way is not None:
                 await under_way
             await self._outbox.finish()
+            await self._send_last_rows(deciding)
         except asyncio.CancelledError:
             await given_up([] if under_way is None else [under_way])
             raise
@@ -243,51 +239,54 @@ class OwnedShard:
 
     async def _next(self, deciding: Deciding) -> Decided | None:
         """The next emission; None where there is nothing to make true."""
-        while not self._runs and not self._inbox and self.state is State.RUNNING:
-            self._wake.clear()
-            await self._wake.wait()
-        self._take_news(deciding)
-        runs = self._runs.take(self._around.max_ticks)
+        outbox, runs, news = self._outbox, self._runs, self.news
+        outbox.hurries = bool(news.waiting)
+        while not (runs or (news.waiting and self._is_whole) or outbox.due_in_s == 0) and self.state is State.RUNNING:
+            await self._woken_within(outbox.due_in_s)
+            outbox.hurries = bool(news.waiting)
+        while runs and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING:
+            await self._woken_within(wait_s)
+        if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`
+            news.take(deciding)
+        taken = runs.take()
         self._room.set()
-        if self.state is not State.RUNNING or not (runs or self._refusals):
+        if self.state is not State.RUNNING or not (taken or news.refusals or outbox.due_in_s == 0):
             return None
-        self._decided = runs[-1].position if runs else max(self.committed, self._decided)
-        refusals, self._refusals = self._refusals, []
-        return await self._decide(deciding, runs, self._decided, refusals)
+        self._decided = taken[-1].position if taken else max(self.committed, self._decided)
+        return await self._decide(deciding, taken)
 
-    def _take_news(self, deciding: Deciding) -> None:
-        """Put changed strategies in force, and keep what was refused for the dead letters."""
-        news, self._inbox = self._inbox, []
-        for each in news:
-            partition, offset = each.place
-            if isinstance(each, Change):
-                problem = deciding.change(each.strategy)
-                if problem:
-                    log.error("shard %d leaves %r out: %s", self.partition, each.strategy.strategy_id, problem)
-            else:
-                self._refusals.append(each)
-            self.changes[partition] = max(offset + 1, self.changes.get(partition, 0))
+    async def _send_last_rows(self, deciding: Deciding) -> None:
+        """Those that the next owner needs, so that nothing is sent twice."""
+        if self.is_(State.DRAINING) and not self._is_whole:
+            await self._outbox.send(await deciding.decide([], self._decided, self.news.changes))
+            await self._outbox.finish()
 
-    async def _decide(
-        self, deciding: Deciding, runs: list[RawRun], position: int, refusals: list[Refusal]
-    ) -> Decided | None:
+    async def _woken_within(self, seconds: float | None) -> None:
+        """Wait until something happens, or for so long."""
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _decide(self, deciding: Deciding, runs: list[RawRun]) -> Decided | None:
         """Decide, and try again for as long as the registry is down and the shard is ours."""
-        wait_s = FIRST_WAIT_S
+        wait_s, with_rows, refusals = FIRST_WAIT_S, self._outbox.wants_rows, self.news.take_refusals()
         while self.state is State.RUNNING:
             try:
-                return await deciding.decide(runs, position, self.changes, refusals)
+                decided = await deciding.decide(runs, self._decided, self.news.changes, refusals, with_rows=with_rows)
             except RegistryDownError as error:
                 self._troubled(f"the registry does not answer: {error}")
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s if self.is_(State.RUNNING) else 0):
-                    await self._wake.wait()  # `drain` wakes it
+            else:
+                self._is_whole = with_rows
+                return decided
+            await self._woken_within(wait_s if self.is_(State.RUNNING) else 0)  # `drain` wakes it
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         return None
 
     def _is_true(self, gathered: Sequence[Decided], seconds: float) -> None:
         """These have been made true."""
         self.trouble = ""
+        self._wake.set()
         self.committed = gathered[-1].emission.position
         self._tell()
         for decided in gathered:

@@ -1,18 +1,58 @@
-"""Runs of one shard that wait to be decided."""
+"""Runs of one shard that wait to be decided, and when there are enough of them."""
 
 from collections import deque
+from typing import NamedTuple
 
 from streams.kafka.fetch import RawRun
 
 
-class RunQueue(deque[RawRun]):
+class Room(NamedTuple):
+    """What may wait. The last run to come may exceed it."""
+
+    runs: int
+    nbytes: int
+    ticks: int
+
+
+class RunQueue:
     """First in, first out."""
 
-    def take(self, max_ticks: int) -> list[RawRun]:
-        """Those that wait, up to a bound of ticks; one at least, where there is any."""
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._runs: deque[RawRun] = deque()
+        self.ticks = self.nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be fetched. Read from the fetching thread too."""
+        return len(self._runs) >= self._room.runs or self.nbytes >= self._room.nbytes
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether a checkpoint need not wait for more."""
+        return self.is_full or self.ticks >= self._room.ticks
+
+    def put(self, run: RawRun) -> None:
+        """At the end."""
+        self._runs.append(run)
+        self.ticks += len(run.columns)
+        self.nbytes += run.columns.buffer.nbytes
+
+    def take(self) -> list[RawRun]:
+        """Those that wait, up to the bound of ticks; one at least, where there is any."""
         runs: list[RawRun] = []
         ticks = 0
-        while self and (not runs or ticks + len(self[0].columns) <= max_ticks):
-            runs.append(self.popleft())
+        while self._runs and (not runs or ticks + len(self._runs[0].columns) <= self._room.ticks):
+            runs.append(self._runs.popleft())
             ticks += len(runs[-1].columns)
+        self.ticks -= ticks
+        self.nbytes -= sum(run.columns.buffer.nbytes for run in runs)
         return runs
+
+    def clear(self) -> None:
+        """None of them is wanted."""
+        self._runs.clear()
+        self.ticks = self.nbytes = 0

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer
 
 from streams.core.shard import Shard
 from streams.instruments import Instruments, ShardStatus
-from streams.kafka.checkpoint import Ahead, Transaction
+from streams.kafka.ahead import Ahead
+from streams.kafka.checkpoint import Transaction
 from streams.kafka.deciding import Deciding, Tools
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.owned_shard import OwnedShard
@@ -36,7 +37,6 @@ class Makers(NamedTuple):
 
     shard: Callable[[int], Shard]
     transaction: Callable[[int], Transaction]
-    ahead: Callable[[int], Ahead | None]
     reader: Callable[[], AIOKafkaConsumer]
     """A consumer of what is committed, in no group."""
 
@@ -44,10 +44,13 @@ class Makers(NamedTuple):
 class Shards:
     """See the head of this file."""
 
-    def __init__(self, book: StrategyBook, make: Makers, tools: Tools, around: Surroundings) -> None:
+    def __init__(
+        self, book: StrategyBook, make: Makers, ahead: Ahead | None, tools: Tools, around: Surroundings
+    ) -> None:
         self.ready = False
         """Whether the worker has joined, and what it owns is recovered."""
-        self._book, self._make, self._tools, self._around = book, make, tools, around
+        self._book, self._make, self._ahead = book, make, ahead
+        self._tools, self._around = tools, around
         self._owned: dict[int, OwnedShard] = {}
         self._rows: dict[int, ShardRows] = {}
         self._assigned_at = 0.0
@@ -97,7 +100,7 @@ class Shards:
             held = ", ".join(f"{table} up to {self._rows[p].position(table)}" for table in TABLES)
             log.info("shard %d goes on from its copy, which holds %s", p, held)
         make = self._make
-        self._owned = {p: OwnedShard(p, make.transaction(p), make.ahead(p), self._around) for p in sorted(partitions)}
+        self._owned = {p: OwnedShard(p, make.transaction(p), self._ahead, self._around) for p in sorted(partitions)}
         await asyncio.gather(*(shard.open() for shard in self._owned.values()))
 
     async def drain(self) -> None:
@@ -105,6 +108,8 @@ class Shards:
         self.ready = False
         closing = [shard for shard in self._owned.values() if shard.state is not State.CLOSED]
         await asyncio.gather(*(shard.drain() for shard in closing))
+        if self._ahead is not None:
+            await self._ahead.close()
         for shard in closing:
             self.instruments.let_go(self._around.topic, shard.partition)
 

@@ -10,6 +10,7 @@ from streams.kafka.checkpoint import Observe
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import Bounds
 from streams.kafka.outbox import Patience
+from streams.kafka.run_queue import Room
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,10 @@ class Surroundings(NamedTuple):
     committed: Callable[[int, int, Decided], None]
     """Told of each checkpoint: partition, position, and what it made true."""
     observe: Observe
-    max_ticks: int
-    max_runs: int
+    room: Room
+    """What may wait here for a checkpoint."""
+    interval_s: float = 0.0
+    """Between two transactions of a shard."""
     patience: Patience = Patience()
 
 

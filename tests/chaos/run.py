@@ -156,10 +156,9 @@ class Director:
         if self._is_due("bounce", frozenset({self.orders.bounce_at})):
             self.orders.bounce()
             self.story.bounces += 1
-        if self._is_due("leave", self.orders.leave_at):
-            worker = self.pick.choice(
-                [each for each in self.workers if each.plan and each.plan.signal != signal.SIGSTOP]
-            )
+        may_leave = [each for each in self.workers if each.plan and each.plan.signal != signal.SIGSTOP]
+        if may_leave and self._is_due("leave", self.orders.leave_at):
+            worker = self.pick.choice(may_leave)
             self.workers.remove(worker)
             worker.process.terminate()
             self.leaving[worker] = time.monotonic() + STOP_S

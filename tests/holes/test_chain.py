@@ -12,6 +12,7 @@ from streams.kafka import owned_shard
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.outbox import Patience
 from streams.kafka.owned_shard import OwnedShard
+from streams.kafka.run_queue import Room
 from streams.kafka.shard_states import State
 from tests.holes.cures import with_and_without_the_cure, without
 from tests.holes.stage import TICKS, run_of
@@ -25,7 +26,8 @@ class Door:
         self.earliest = 0
         needed = {
             "topic": TICKS.topic,
-            "max_runs": 10,
+            "room": Room(10, 1 << 20, 1000),
+            "interval_s": 0.0,
             "seek": self.seek,
             "bounds": self.bounds,
             "patience": Patience(),
@@ -45,7 +47,7 @@ class Door:
         """Hand in runs; tells which of them were taken."""
         for start, position in spans:
             await self.shard.put(run_of(TICKS, start, position))
-        runs: list[RawRun] = list(self.shard._runs)
+        runs: list[RawRun] = self.shard._runs.take()
         return [(run.start, run.position) for run in runs]
 
 

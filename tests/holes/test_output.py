@@ -6,6 +6,7 @@ Each test runs with our cure and without it. Places are those of faust-streaming
 import asyncio
 import uuid
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -15,21 +16,26 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.core.records import records_of
-from streams.kafka import checkpoint, clients
-from streams.kafka.checkpoint import BEFORE_COMMIT, Emission, FencedError, Outgoing, Transaction, UnsureError
+from streams.kafka import checkpoint, clients, producing
+from streams.kafka.checkpoint import BEFORE_COMMIT, Emission, Transaction
+from streams.kafka.partitions import partition_of
+from streams.kafka.producing import FencedError, Keyed, Outgoing, UnsureError
 from streams.settings import Settings
 from tests.holes.cures import with_and_without_the_cure
 from tests.kafka.shared_broker import SharedBroker
 
 OUTPUTS = 3
 TS_MS = 1_760_000_000_000
+KEYS = [next(key for key in map(b"%d".__mod__, count()) if partition_of(key, OUTPUTS) == p) for p in range(OUTPUTS)]
+"""One for each partition."""
 
 
 def emission(settings: Settings, shard: int, position: int) -> Emission:
     """Executions for every partition of the output, and a row."""
-    records = records_of([(f"shard {shard}".encode(), str(position).encode())], TS_MS)
-    executions = [Outgoing(settings.topics.alert_executions, p, records) for p in range(OUTPUTS)]
-    return Emission(executions, [], [Outgoing(settings.topics.changelog("last_bucket"), shard, records)], position)
+    value = b"%d of shard %d" % (position, shard)
+    each = [records_of([(key, value)], TS_MS) for key in KEYS]
+    executions = [Keyed(settings.topics.alert_executions, OUTPUTS, records) for records in each]
+    return Emission(executions, [], [Outgoing(settings.topics.changelog("last_bucket"), shard, each[0])], position)
 
 
 class DeafProducer:
@@ -67,7 +73,7 @@ def test_nothing_is_committed_behind_a_send_that_is_not_acknowledged(
 ) -> None:
     """`Topic._on_published` (topics.py) logs the error of a send, and the commit goes on."""
     if not cured:
-        monkeypatch.setattr(checkpoint, "end_of", not_looked_at)
+        monkeypatch.setattr(producing, "end_of", not_looked_at)
 
     async def main() -> None:
         producer: Any = DeafProducer(answers=answers)
@@ -101,8 +107,8 @@ def settings(real_broker: SharedBroker) -> Settings:
     return made
 
 
-async def visible(settings: Settings) -> list[tuple[int, bytes, bytes]]:
-    """Partition, key and value of each execution that a read_committed consumer finds, once all are decided."""
+async def visible(settings: Settings) -> list[tuple[int, bytes]]:
+    """Partition and value of each execution that a read_committed consumer finds, once all are decided."""
     tps = [TopicPartition(settings.topics.alert_executions, p) for p in range(OUTPUTS)]
     async with AIOKafkaConsumer(bootstrap_servers=settings.broker) as consumer:
         consumer.assign(tps)
@@ -114,7 +120,7 @@ async def visible(settings: Settings) -> list[tuple[int, bytes, bytes]]:
             consumer.seek(tp, 0)
             while await consumer.position(tp) < ends[tp]:
                 records = (await consumer.getmany(tp, timeout_ms=100)).get(tp, ())
-                found += [(tp.partition, record.key, record.value) for record in records]
+                found += [(tp.partition, record.value) for record in records]
     return sorted(found)
 
 
@@ -148,9 +154,8 @@ def test_shards_that_write_to_the_same_partition_do_not_shut_one_another_out(
         finally:
             await first.close()
             await second.close()
-        wanted = [(p, b"shard 0", b"7") for p in range(OUTPUTS) if cured] + [
-            (p, b"shard 1", b"5") for p in range(OUTPUTS)
-        ]
+        wanted = [(p, b"7 of shard 0") for p in range(OUTPUTS) if cured]
+        wanted += [(p, b"5 of shard 1") for p in range(OUTPUTS)]
         assert await visible(settings) == sorted(wanted)
 
     asyncio.run(main())
@@ -187,6 +192,6 @@ def test_what_one_input_caused_comes_whole_or_not_at_all_to_all_partitions(
             await owner.close()
             await dying.close()
         found = await visible(settings)
-        assert (found == [(p, b"shard 0", b"7") for p in range(OUTPUTS)]) is cured
+        assert (found == [(p, b"7 of shard 0") for p in range(OUTPUTS)]) is cured
 
     asyncio.run(main())

@@ -12,14 +12,16 @@ from confluent_kafka.cimpl import NewTopic
 
 from streams.core.records import records_of
 from streams.core.special_rows import Position, put_position
+from streams.kafka.ahead import Ahead
 from streams.kafka.changelog_tail import Tail
-from streams.kafka.checkpoint import Ahead, Emission, Letters, Outgoing, Transaction
+from streams.kafka.checkpoint import Emission, Transaction
 from streams.kafka.dead_letters import Letter
+from streams.kafka.producing import Keyed, Letters, Outgoing
 from streams.kafka.whole_topic import read_whole
 
 ATTEMPT_S = 30.0
 TS_MS = 1_760_000_000_000
-Pairs = Sequence[tuple[bytes, bytes]]
+KEYS = (b"s0", b"s1")
 
 
 class Ground:
@@ -85,12 +87,13 @@ class Ground:
             Outgoing(self.buckets, 0, records_of([*more, (b"AAPL", b"b%d" % position), row], TS_MS)),
         ]
 
-    def emission(self, position: int, executions: Pairs | None = None) -> Emission:
+    def emission(self, position: int, executions: Sequence[bytes] = ()) -> Emission:
         """A checkpoint: an execution in each partition, a letter, rows."""
-        sent = executions or [(b"s%d" % position, b"x%d" % position)]
+        values = executions or [b"x%d" % position]
+        sent = [(key, value) for key in KEYS for value in values]
         letter = Letter(self.letters, b"k", b"l%d" % position, [("tickgate.offset", b"7")])
         return Emission(
-            [Outgoing(self.executions, partition, records_of(sent, TS_MS)) for partition in (0, 1)],
+            [Keyed(self.executions, 2, records_of(sent, TS_MS))],
             [Letters(self.letters, 0, [(letter, TS_MS)])],
             self.rows(position),
             position,

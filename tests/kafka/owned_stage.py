@@ -11,6 +11,7 @@ from streams.kafka import outbox, owned_shard
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import Bounds
 from streams.kafka.owned_shard import OwnedShard
+from streams.kafka.run_queue import Room
 from streams.kafka.shard_states import State
 from streams.kafka.surroundings import Surroundings
 from tests.kafka.shard_stage import NotingDeciding, NotingInstruments, NotingTransaction
@@ -25,7 +26,9 @@ HANGS_S = 60
 class Stage:
     """A shard and all that it meets."""
 
-    def __init__(self, *, ahead: bool = False, max_runs: int = 10, max_ticks: int = 1000) -> None:
+    def __init__(
+        self, *, ahead: bool = False, max_runs: int = 10, max_ticks: int = 1000, interval_s: float = 0.0
+    ) -> None:
         self.transaction, self.deciding = NotingTransaction(), NotingDeciding()
         self.ahead = NotingTransaction() if ahead else None
         self.instruments = NotingInstruments()
@@ -35,7 +38,14 @@ class Stage:
         """Of the checkpoints that were told of."""
         self.tasks: list[asyncio.Task[Any]] = []
         around = Surroundings(
-            "ticks", self._seek, self._bounds, self.instruments, self._committed, lambda *_: None, max_ticks, max_runs
+            "ticks",
+            self._seek,
+            self._bounds,
+            self.instruments,
+            self._committed,
+            lambda *_: None,
+            Room(max_runs, 1 << 20, max_ticks),
+            interval_s,
         )
         transaction: Any = self.transaction
         first: Any = self.ahead
@@ -50,6 +60,12 @@ class Stage:
 
     def _committed(self, _partition: int, _position: int, decided: Decided) -> None:
         self.positions.append(decided.emission.position)
+
+    @property
+    def first(self) -> NotingTransaction:
+        """What sends executions ahead."""
+        assert self.ahead is not None
+        return self.ahead
 
     @property
     def as_deciding(self) -> Any:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from streams.core.events import Strategy
 from streams.core.records import NO_RECORDS
 from streams.instruments import Done, Held, ShardStatus, Unheard
-from streams.kafka.checkpoint import Emission, Outgoing
+from streams.kafka.checkpoint import Emission
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import RawRun
+from streams.kafka.producing import Keyed, Outgoing
 from streams.kafka.record_batch import Response
 from tests.kafka.batches import COMMIT, Row, batch, marker
 
@@ -48,14 +49,15 @@ def run(start: int, position: int, partition: int = 0) -> RawRun:
     return run_of([Row(0)] * (position - start), start, partition=partition)
 
 
-def decided_at(position: int, *, executions: bool = True, ticks: int = 1) -> Decided:
+def decided_at(position: int, *, executions: bool = True, rows: bool = True, ticks: int = 1) -> Decided:
     """An emission whose parts are known by their names: x is for executions, r for rows."""
-    sent = [Outgoing(f"x{position}", 0, NO_RECORDS)] if executions else []
-    emission = Emission(sent, [], [Outgoing(f"r{position}", 0, NO_RECORDS)], position)
+    sent = [Keyed(f"x{position}", 1, NO_RECORDS)] if executions else []
+    told = [Outgoing(f"r{position}", 0, NO_RECORDS)] if rows else []
+    emission = Emission(sent, [], told, position)
     return Decided(emission, ticks, Done(0.0, ticks=ticks), {"truncated": 1})
 
 
-def names(outgoing: Sequence[Outgoing]) -> list[str]:
+def names(outgoing: Sequence[Outgoing | Keyed]) -> list[str]:
     """The parts of an emission."""
     return [each.topic for each in outgoing]
 
@@ -106,7 +108,7 @@ class NotingTransaction:
     async def happened(self, emission: Emission) -> bool:
         return bool(await self._asked("happened", emission.position))
 
-    async def send(self, executions: Sequence[Outgoing]) -> None:
+    async def send(self, executions: Sequence[Keyed]) -> None:
         await self._asked("send", names(executions))
         self.true += names(executions)
 
@@ -124,6 +126,8 @@ class Asked(NamedTuple):
 class NotingDeciding:
     """Stands where `Deciding` stands, in the same manner."""
 
+    partition = 0
+
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.in_force: list[str] = []
@@ -140,7 +144,13 @@ class NotingDeciding:
         return self.problem
 
     async def decide(
-        self, runs: Sequence[RawRun], position: int, changes: Mapping[int, int], refusals: Sequence[Any] = ()
+        self,
+        runs: Sequence[RawRun],
+        position: int,
+        changes: Mapping[int, int],
+        refusals: Sequence[Any] = (),
+        *,
+        with_rows: bool = True,
     ) -> Decided:
         spans = [(each.start, each.position) for each in runs]
         self.asked.append(Asked(spans, position, dict(changes), list(refusals), list(self.in_force)))
@@ -148,7 +158,7 @@ class NotingDeciding:
         error = self.answers.popleft() if self.answers else None
         if error is not None:
             raise error
-        return decided_at(position, ticks=sum(len(each.columns) for each in runs))
+        return decided_at(position, rows=with_rows, ticks=sum(len(each.columns) for each in runs))
 
     @property
     def runs(self) -> list[tuple[int, int]]:

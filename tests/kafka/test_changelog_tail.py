@@ -9,7 +9,8 @@ import pytest
 
 from streams.core.records import EncodedRecords, records_of
 from streams.core.special_rows import POSITION_KEY, Position, put_position
-from streams.kafka.checkpoint import Emission, Outgoing
+from streams.kafka.checkpoint import Emission
+from streams.kafka.producing import Outgoing
 from tests.kafka.checkpoint_stage import Ground
 from tests.kafka.shared_broker import SharedBroker
 

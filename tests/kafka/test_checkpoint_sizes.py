@@ -3,9 +3,9 @@
 import pytest
 
 from streams.core.records import records_of
-from streams.kafka.checkpoint import BATCH_BYTES, Outgoing, RefusedError, UnsureError
 from streams.kafka.compression import CODECS
 from streams.kafka.kafka_process import KafkaProcess
+from streams.kafka.producing import BATCH_BYTES, Keyed, RefusedError, UnsureError
 from tests.kafka.checkpoint_stage import ATTEMPT_S, NOTHING, Ground, all_of, committed, story
 from tests.kafka.shared_broker import SharedBroker
 
@@ -26,7 +26,7 @@ def test_every_compression_arrives(ground: Ground, compression: str) -> None:
 
 def test_more_than_a_batch_is_split_and_stays_in_order(ground: Ground) -> None:
     values = [bytes([number]) * (BATCH_BYTES // 2 + 1) for number in range(5)]
-    emission = ground.emission(3, [(b"s", value) for value in values])
+    emission = ground.emission(3, values)
     story(committed(ground.transaction(), emission))
     ground.settle()
     assert ground.read(ground.executions) == values * 2
@@ -35,7 +35,7 @@ def test_more_than_a_batch_is_split_and_stays_in_order(ground: Ground) -> None:
 def test_a_record_too_large_is_refused_for_good_with_the_reason(ground: Ground) -> None:
     transaction = ground.transaction()
     large = ground.emission(3)._replace(
-        executions=[Outgoing(ground.executions, 0, records_of([(b"s", bytes(2_000_000))], 0))]
+        executions=[Keyed(ground.executions, 2, records_of([(b"s", bytes(2_000_000))], 0))]
     )
 
     async def main() -> None:

@@ -15,11 +15,12 @@ from streams.core.shard import Shard
 from streams.core.special_rows import POSITION_KEY, read_position
 from streams.core.state_rows import StateRows
 from streams.kafka.bad_values import Reason
-from streams.kafka.checkpoint import Emission, Outgoing
+from streams.kafka.checkpoint import Emission
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Decided, Deciding, Layout, Tools
 from streams.kafka.fetch import RawRun
 from streams.kafka.partitions import partition_of
+from streams.kafka.producing import Outgoing, spread
 from streams.kafka.registry import FileSchemas, RegistryDownError
 from streams.kafka.strategy_book import Place, Refusal
 from streams.kafka.tick_values import TickValues
@@ -70,7 +71,7 @@ class Stage:
 def executions(emission: Emission) -> list[dict[str, Any]]:
     """What goes out, decoded; each lies where its key hashes to."""
     found = []
-    for topic, partition, records in emission.executions:
+    for topic, partition, records in spread(emission.executions):
         assert topic == TOPICS.alert_executions
         for i in range(records.count):
             assert partition_of(records.key(i), PARTITIONS) == partition

@@ -8,10 +8,12 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from streams.kafka import outbox
-from streams.kafka.checkpoint import FencedError, RefusedError, UnsureError
 from streams.kafka.deciding import Decided
 from streams.kafka.outbox import MOST_BEHIND, Heard, Outbox
+from streams.kafka.producing import FencedError, RefusedError, UnsureError
 from tests.kafka.shard_stage import NotingTransaction, at_rest, decided_at, until
+
+INTERVAL_S = 8.0
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 
@@ -24,7 +26,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 class Stage:
     """An outbox, those it sends by, and what it tells."""
 
-    def __init__(self, *, ahead: bool) -> None:
+    def __init__(self, *, ahead: bool, interval_s: float = 0.0) -> None:
         self.transaction = NotingTransaction()
         self.ahead = NotingTransaction() if ahead else None
         self.true: list[list[int]] = []
@@ -33,7 +35,7 @@ class Stage:
         heard = Heard(self._is_true, self.troubles.append, self.failed.append)
         transaction: Any = self.transaction
         first: Any = self.ahead
-        self.outbox = Outbox(transaction, first, heard)
+        self.outbox = Outbox(transaction, first, heard, interval_s=interval_s)
 
     @property
     def first(self) -> NotingTransaction:
@@ -46,11 +48,11 @@ class Stage:
         self.true.append([each.emission.position for each in gathered])
 
 
-def staged(story: Callable[[Stage], Awaitable[None]], *, ahead: bool) -> None:
+def staged(story: Callable[[Stage], Awaitable[None]], *, ahead: bool, interval_s: float = 0.0) -> None:
     """Let a story run."""
 
     async def main() -> None:
-        stage = Stage(ahead=ahead)
+        stage = Stage(ahead=ahead, interval_s=interval_s)
         await story(stage)
         stage.transaction.free.set()
         await stage.outbox.close()
@@ -77,15 +79,17 @@ def test_exactly_once_it_returns_when_all_of_it_is_committed() -> None:
 def test_at_least_once_executions_of_the_next_go_out_while_rows_of_the_one_before_are_on_their_way() -> None:
     async def story(stage: Stage) -> None:
         stage.transaction.free.clear()
-        for position in (3, 5, 7):
-            await stage.outbox.send(decided_at(position))
+        await stage.outbox.send(decided_at(3))
+        for position in (5, 7):
+            await stage.outbox.send(decided_at(position, rows=False))
         await until(lambda: "commit" in stage.transaction.calls())
         assert stage.first.true == ["x3", "x5", "x7"]
         assert stage.true == []
         stage.transaction.free.set()
+        await stage.outbox.send(decided_at(9))
         await stage.outbox.finish()
-        assert stage.transaction.true == ["r3", "r5", "r7"]  # rows alone: the executions are out
-        assert stage.true in ([[3], [5, 7]], [[3, 5, 7]])
+        assert stage.transaction.true == ["r3", "r9"]  # rows alone: the executions are out
+        assert stage.true == [[3], [5, 7, 9]]
 
     staged(story, ahead=True)
 
@@ -121,13 +125,14 @@ def test_at_least_once_no_more_than_the_bound_is_behind() -> None:
         await stage.outbox.send(decided_at(1))
         await until(lambda: "commit" in stage.transaction.calls())
         for position in range(2, MOST_BEHIND + 1):
-            await stage.outbox.send(decided_at(position))
-        sending = asyncio.create_task(stage.outbox.send(decided_at(MOST_BEHIND + 1)))
+            await stage.outbox.send(decided_at(position, rows=False))
+        sending = asyncio.create_task(stage.outbox.send(decided_at(MOST_BEHIND + 1, rows=False)))
         await at_rest()
         assert not sending.done()
         stage.transaction.free.set()
         await sending
-        assert stage.true == [[1], list(range(2, MOST_BEHIND + 2))]
+        assert stage.true == [[1]]
+        assert stage.outbox.wants_rows
 
     staged(story, ahead=True)
 
@@ -135,16 +140,16 @@ def test_at_least_once_no_more_than_the_bound_is_behind() -> None:
 def test_a_cancelled_sender_leaves_the_rows_on_their_way() -> None:
     async def story(stage: Stage) -> None:
         stage.transaction.free.clear()
-        for position in range(1, MOST_BEHIND + 1):
-            await stage.outbox.send(decided_at(position))
-            await until(lambda: "commit" in stage.transaction.calls())
-        waiting = asyncio.create_task(stage.outbox.send(decided_at(MOST_BEHIND + 1)))
+        await stage.outbox.send(decided_at(1))
+        for position in range(2, MOST_BEHIND + 1):
+            await stage.outbox.send(decided_at(position, rows=False))
+        waiting = asyncio.create_task(stage.outbox.send(decided_at(MOST_BEHIND + 1, rows=False)))
         await at_rest()
         waiting.cancel()
         await at_rest()
         stage.transaction.free.set()
         await stage.outbox.finish()
-        assert stage.transaction.true[-1] == f"r{MOST_BEHIND + 1}"
+        assert stage.transaction.true == ["r1"]
 
     staged(story, ahead=True)
 
@@ -189,11 +194,11 @@ def test_it_asks_until_there_is_an_answer_and_sends_nothing_before(call: str, tr
     staged(story, ahead=False)
 
 
-def test_executions_that_may_be_out_are_sent_again_by_a_new_producer() -> None:
+def test_executions_that_may_be_out_are_sent_again() -> None:
     async def story(stage: Stage) -> None:
         stage.first.answers["send"].append(UnsureError("no answer"))
         await stage.outbox.send(decided_at(3))
-        assert stage.first.calls() == ["send", "open", "send"]
+        assert stage.first.calls() == ["send", "send"]
         await stage.outbox.finish()
         assert stage.true == [[3]]
 
@@ -269,9 +274,95 @@ def test_opening_and_closing_are_for_both_ways_out() -> None:
         assert stage.transaction.end == 17
         assert (stage.transaction.true, stage.true, stage.failed) == ([], [], [])  # ended, and no failure
         assert (stage.transaction.calls()[0], stage.transaction.calls()[-1]) == ("open", "close")
-        assert stage.first.calls() == ["open", "send", "close"]
+        assert stage.first.calls() == ["open", "send"]  # it is closed for all shards of a worker together
 
     staged(story, ahead=True)
+
+
+class Clock:
+    """Stands where `time` stands."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 100.0
+        monkeypatch.setattr(outbox, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+def asks(stage: Stage) -> tuple[float, bool, float | None]:
+    """How long to gather ticks, whether for rows, and when rows are due."""
+    return stage.outbox.gather_s, stage.outbox.wants_rows, stage.outbox.due_in_s
+
+
+def test_exactly_once_ticks_are_gathered_until_the_interval_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    async def story(stage: Stage) -> None:
+        assert asks(stage) == (0.0, True, None)
+        await stage.outbox.send(decided_at(3))
+        assert stage.outbox.gather_s == INTERVAL_S
+        clock.now_s += 0.75 * INTERVAL_S
+        assert stage.outbox.gather_s == 0.25 * INTERVAL_S
+        clock.now_s += 0.5 * INTERVAL_S
+        assert asks(stage) == (0.0, True, None)
+
+    staged(story, ahead=False, interval_s=INTERVAL_S)
+
+
+def test_at_least_once_rows_are_due_an_interval_after_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    async def story(stage: Stage) -> None:
+        assert asks(stage) == (0.0, True, None)
+        await stage.outbox.send(decided_at(3))
+        assert asks(stage) == (0.0, False, None)
+        await stage.outbox.finish()
+        assert asks(stage) == (0.0, False, None)
+        await stage.outbox.send(decided_at(5, rows=False))
+        assert stage.outbox.due_in_s == INTERVAL_S
+        clock.now_s += 0.75 * INTERVAL_S
+        assert asks(stage) == (0.0, False, 0.25 * INTERVAL_S)
+        clock.now_s += 0.25 * INTERVAL_S
+        assert asks(stage) == (0.0, True, 0.0)
+        stage.transaction.free.clear()
+        await stage.outbox.send(decided_at(7))
+        clock.now_s += 2 * INTERVAL_S
+        await stage.outbox.send(decided_at(9, rows=False))
+        assert asks(stage) == (0.0, False, None)  # some are on their way
+        stage.transaction.free.set()
+        await stage.outbox.finish()
+        assert asks(stage) == (0.0, True, 0.0)
+
+    staged(story, ahead=True, interval_s=INTERVAL_S)
+
+
+def test_at_least_once_rows_are_due_at_once_where_something_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+
+    async def story(stage: Stage) -> None:
+        await stage.outbox.send(decided_at(3))
+        await stage.outbox.finish()
+        await stage.outbox.send(decided_at(5, rows=False))
+        assert asks(stage) == (0.0, False, INTERVAL_S)
+        stage.outbox.hurries = True
+        assert asks(stage) == (0.0, True, 0.0)
+
+    staged(story, ahead=True, interval_s=INTERVAL_S)
+
+
+def test_at_least_once_rows_are_due_when_as_much_is_behind_as_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+
+    async def story(stage: Stage) -> None:
+        await stage.outbox.send(decided_at(1))
+        await stage.outbox.finish()
+        for position in range(2, MOST_BEHIND + 2):
+            assert not stage.outbox.wants_rows
+            await stage.outbox.send(decided_at(position, rows=False))
+        assert stage.outbox.wants_rows
+
+    staged(story, ahead=True, interval_s=INTERVAL_S)
 
 
 def test_what_is_closed_is_not_opened_again() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from streams.kafka.checkpoint import FencedError
 from streams.kafka.outbox import Heard, Outbox, Patience
+from streams.kafka.producing import FencedError
 from tests.kafka.shard_stage import NotingTransaction, decided_at, until
 
 Story = Callable[[Outbox, NotingTransaction, list[str]], Awaitable[None]]

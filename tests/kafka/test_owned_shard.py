@@ -143,7 +143,7 @@ def test_a_position_behind_the_end_stops_the_shard_with_a_remedy() -> None:
 def test_a_shard_stands_where_its_rows_say() -> None:
     async def story(stage: Stage) -> None:
         stage.shard.restored(stage.as_deciding, Position(17, 0, 0, {}), 40, {0: 3})
-        assert (stage.shard.next_offset, stage.shard.committed, stage.shard.changes) == (17, 17, {0: 3})
+        assert (stage.shard.next_offset, stage.shard.committed, stage.shard.news.changes) == (17, 17, {0: 3})
         assert stage.transaction.end == 40
 
     staged(story)

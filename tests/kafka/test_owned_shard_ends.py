@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.kafka import owned_shard
 from streams.kafka.bad_values import Reason
-from streams.kafka.checkpoint import FencedError, RefusedError, UnsureError
+from streams.kafka.producing import FencedError, RefusedError, UnsureError
 from streams.kafka.registry import RegistryDownError
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_book import Place, Refusal

@@ -43,7 +43,7 @@ def test_a_quiet_shard_takes_changes_when_it_is_woken_and_makes_nothing_true_for
         stage.shard.tell(change(5))
         stage.shard.tell(change(3, partition=SECOND))
         stage.shard.wake()
-        await until(lambda: stage.shard.changes == {0: 6, SECOND: 4})
+        await until(lambda: stage.shard.news.changes == {0: 6, SECOND: 4})
         await at_rest()
         assert stage.deciding.asked == []
         assert stage.transaction.calls() == []
@@ -90,6 +90,6 @@ def test_letters_alone_do_not_move_a_shard_back_behind_what_is_on_its_way() -> N
         assert stage.shard.committed == 0
         stage.transaction.free.set()
         await until(lambda: len(stage.positions) > 1)
-        assert stage.positions == [5, 5]
+        assert set(stage.positions) == {5}
 
     staged(story, ahead=True)

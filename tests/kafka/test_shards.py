@@ -16,6 +16,7 @@ from streams.kafka.deciding import Deciding, Layout, Tools
 from streams.kafka.fetch import Bounds
 from streams.kafka.registry import FileSchemas
 from streams.kafka.rows_reader import Log
+from streams.kafka.run_queue import Room
 from streams.kafka.shard_states import State
 from streams.kafka.shards import Makers, Shards
 from streams.kafka.strategy_book import Change, Place, Refusal, StrategyBook
@@ -30,6 +31,7 @@ from tests.kafka.shard_stage import NotingInstruments, NotingTransaction, run, r
 
 TOPICS = TopicNames("w7.", "tickgate")
 LAYOUT = Layout(TOPICS, 3, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1})
+ROOM = Room(10, 1 << 20, 1000)
 TOOLS = Tools(LAYOUT, TickValues(FileSchemas()), Encoder(FileSchemas(), ("execution", "dead_letter")))
 HANGS_S = 60
 
@@ -57,10 +59,10 @@ class Stage:
             self.transactions.append(NotingTransaction(partition))
             return self.transactions[-1]
 
-        around = Surroundings(TOPICS.ticks, seek, bounds, self.instruments, lambda *_: None, lambda *_: None, 1000, 10)
+        around = Surroundings(TOPICS.ticks, seek, bounds, self.instruments, lambda *_: None, lambda *_: None, ROOM)
         reader: Any = None
-        make = Makers(lambda _: Shard(CONDITIONS), transaction, lambda _: None, reader)
-        self.shards = Shards(self.book, make, TOOLS, around)
+        make = Makers(lambda _: Shard(CONDITIONS), transaction, reader)
+        self.shards = Shards(self.book, make, None, TOOLS, around)
 
     async def recovered(self, *partitions: int) -> None:
         """These are assigned, and recovered."""
@@ -156,7 +158,7 @@ def test_a_shard_goes_on_where_its_rows_say_with_what_they_hold() -> None:
         await stage.shards.recovered()
         assert (stage.shards.position(0), stage.shards.position(1)) == (None, 17)
         assert stage.transactions[1].end == len(handed_over[1][1].columns)
-        assert stage.shards.owned[1].changes == {0: 3}
+        assert stage.shards.owned[1].news.changes == {0: 3}
         stage.shards.seeked({1: (17, Bounds(0, 18)), 0: (0, Bounds(0, 0))})
         ticks = run_of([Row(0, value=tick(b"AAPL"))], 17, topic=TOPICS.ticks, partition=1)
         await stage.shards.take(ticks)
@@ -217,7 +219,7 @@ def test_what_changes_while_a_shard_is_made_is_not_missed() -> None:
         stage.shards.told(Change(Place(0, 8), Strategy("late", "1m")))
         await recovering
         stage.shards.seeked({0: (0, Bounds(0, 0))})
-        await until(lambda: stage.shards.owned[0].changes == {0: 9})
+        await until(lambda: stage.shards.owned[0].news.changes == {0: 9})
         deciding = stage.shards.owned[0].deciding
         assert deciding is not None
         assert deciding.shard.strategy_ids == ["late"]
@@ -231,7 +233,7 @@ def test_every_shard_hears_of_changes_and_one_alone_of_refusals() -> None:
         stage.book.told(refusal(3))
         stage.book.told(Change(Place(0, 4), Strategy("s1", "1m")))
         stage.shards.refresh()
-        await until(lambda: all(owned.changes == {0: 5} for owned in stage.shards.owned.values()))
+        await until(lambda: all(owned.news.changes == {0: 5} for owned in stage.shards.owned.values()))
         await until(lambda: stage.transactions[0].calls().count("commit") == 1)
         assert stage.transactions[1].calls().count("commit") == 0
 

@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
+from streams.core.records import NO_RECORDS
 from streams.instruments import Done, Unheard
 from streams.kafka.checkpoint import Emission, unobserved
 from streams.kafka.deciding import Decided
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.outbox import MOST_BEHIND
 from streams.kafka.owned_shard import OwnedShard
+from streams.kafka.producing import Outgoing
+from streams.kafka.run_queue import Room
 from streams.kafka.surroundings import Surroundings
 from tests.holes.stage import TICKS, run_of
 
-RUNS, TICKS_OF_A_RUN, MAX_RUNS = 60, 3, 4
+RUNS, TICKS_OF_A_RUN, MAX_RUNS = 90, 3, 4
 END = RUNS * TICKS_OF_A_RUN
 MANY_TURNS = 2_000
 """Of the event loop: far more than all that can go on needs."""
@@ -50,14 +53,15 @@ class ReadyAhead:
 class Decides:
     """Decides at once, and holds nothing."""
 
-    shard = SimpleNamespace(index=SimpleNamespace(tickers=SimpleNamespace(count=0), used_pairs=0, nbytes=0))
+    shard = SimpleNamespace(index=SimpleNamespace(tickers=SimpleNamespace(count=0), pairs=0, nbytes=0))
 
     def __init__(self) -> None:
         self.decided: list[int] = []
 
-    async def decide(self, runs: Sequence[RawRun], position: int, *_: object) -> Decided:
+    async def decide(self, runs: Sequence[RawRun], position: int, *_: object, with_rows: bool = True) -> Decided:
         self.decided.append(sum(len(run.columns) for run in runs))
-        return Decided(Emission([], [], [], position), self.decided[-1], Done(0.0), {})
+        rows = [Outgoing("rows", 0, NO_RECORDS)] if with_rows else []
+        return Decided(Emission([], [], rows, position), self.decided[-1], Done(0.0), {})
 
 
 def around(committed: list[int]) -> Surroundings:
@@ -67,7 +71,9 @@ def around(committed: list[int]) -> Surroundings:
     def note(_partition: int, position: int, _decided: Decided) -> None:
         committed.append(position)
 
-    return Surroundings(TICKS.topic, nothing, nothing, Unheard(), note, unobserved, TICKS_OF_A_RUN, MAX_RUNS)
+    return Surroundings(
+        TICKS.topic, nothing, nothing, Unheard(), note, unobserved, Room(MAX_RUNS, 1 << 20, TICKS_OF_A_RUN)
+    )
 
 
 @pytest.mark.parametrize(("ahead", "most_decided"), [(None, 2), (ReadyAhead(), MOST_BEHIND + 3)], ids=["eo", "alo"])

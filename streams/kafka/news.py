@@ -1,0 +1,37 @@
+"""What a shard is told of strategies, until it takes it in; and how far it has."""
+
+import logging
+
+from streams.kafka.deciding import Deciding
+from streams.kafka.strategy_book import Change, Refusal
+
+log = logging.getLogger(__name__)
+
+
+class News:
+    """In the order of the telling."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Change | Refusal] = []
+        self.changes: dict[int, int] = {}
+        """Of each partition of `strategy-changes`, up to where it has been taken in."""
+        self.refusals: list[Refusal] = []
+        """Those taken in that have no dead letter yet."""
+
+    def take(self, deciding: Deciding) -> None:
+        """Put changed strategies in force, and keep what was refused for the dead letters."""
+        news, self.waiting = self.waiting, []
+        for each in news:
+            partition, offset = each.place
+            if isinstance(each, Change):
+                problem = deciding.change(each.strategy)
+                if problem:
+                    log.error("shard %d leaves %r out: %s", deciding.partition, each.strategy.strategy_id, problem)
+            else:
+                self.refusals.append(each)
+            self.changes[partition] = max(offset + 1, self.changes.get(partition, 0))
+
+    def take_refusals(self) -> list[Refusal]:
+        """Those that get their dead letters now."""
+        refusals, self.refusals = self.refusals, []
+        return refusals
