@@ -66,7 +66,7 @@ class Settings:
     checkpoint_max_ticks: int = 200_000
     checkpoint_max_runs: int = 256
     checkpoint_max_bytes: int = 16 << 20
-    checkpoint_ms: int = 100
+    checkpoint_ms: int = 50
     checkpoint_timeout_ms: int = 30_000
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str = ""

@@ -111,8 +111,19 @@ class Index:
         """Put a strategy's new version in force, if it is one."""
         entry = self.entries.get(change.strategy_id)
         settled = settle(self._standing(entry, change), change)
-        if settled.verdict is not Verdict.ACCEPTED:
-            return settled
+        if settled.verdict is Verdict.ACCEPTED:
+            self._accept(entry, change)
+        return settled
+
+    def stand(self, strategy: Strategy) -> None:
+        """Put in force what stands elsewhere already, and was settled there."""
+        entry = self.entries.get(strategy.strategy_id)
+        if entry is not None and entry.strategy.version != REMEMBERED:
+            raise ValueError(f"strategy {strategy.strategy_id!r} stands here already; hand in what changes")
+        self._accept(entry, strategy)
+
+    def _accept(self, entry: Entry | None, change: Strategy) -> None:
+        """Put a version in force."""
         active = change.status is Status.ACTIVE
         universe = self._numbers(change.universe) if active else NOBODY
         self.make_room_for_tickers()
@@ -127,7 +138,6 @@ class Index:
         if active:
             self._start(entry, universe)
         self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
-        return settled
 
     def make_room_for_tickers(self) -> None:
         """Let the columns hold every ticker that has a number."""
@@ -147,14 +157,14 @@ class Index:
 
     def _numbers(self, universe: frozenset[str]) -> Int32s:
         """The tickers that belong to the shard, by number, the same in every run."""
-        return self.tickers.numbers(sorted(filter(self.owns, universe) if self.owns else universe))
+        return np.sort(self.tickers.numbers(list(filter(self.owns, universe)) if self.owns else universe))
 
     def _refuse_too_many_pairs(self, entry: Entry | None, universe: Int32s) -> None:
         """Raise before anything is changed, so that what stood stays in force."""
-        pairs = self.pairs + len(universe)
+        more = len(universe)
         if entry and entry.as_whole:
-            pairs += len(entry.universe)  # remembered as pairs where it stops
-        if pairs > MAX_PAIRS:
+            more += len(entry.universe)  # remembered as pairs where it stops
+        if self.used_pairs + more > MAX_PAIRS and self.pairs + more > MAX_PAIRS:
             raise LimitError(f"more than {MAX_PAIRS} pairs in one shard; spread the topic over more partitions")
 
     def _entry(self, strategy_id: str) -> Entry:
@@ -163,8 +173,9 @@ class Index:
         if number >= MAX_STRATEGIES:
             raise LimitError(f"more than {MAX_STRATEGIES} strategies in one shard")
         old = self.columns.strategies
-        rule, last_trigger = grown(old.rule, number + 1, NO_RULE), grown(old.last_trigger, number + 1, NEVER)
-        self.columns = self.columns._replace(strategies=StrategyColumns(rule, last_trigger, old.level))
+        if number == len(old.rule):
+            rule, last_trigger = grown(old.rule, number + 1, NO_RULE), grown(old.last_trigger, number + 1, NEVER)
+            self.columns = self.columns._replace(strategies=StrategyColumns(rule, last_trigger, old.level))
         entry = self.entries[strategy_id] = Entry(Strategy(strategy_id, ""), number)
         self.ids.append(strategy_id)
         return entry
@@ -219,7 +230,8 @@ class Index:
             return
         mode = strategy.mode_under(self.default_mode)
         entry.universe = universe
-        self.columns = self.columns._replace(rules=self.rules.columns)
+        if self.columns.rules is not self.rules.columns:
+            self.columns = self.columns._replace(rules=self.rules.columns)
         self.columns.strategies.rule[number] = rule
         if mode is Mode.PER_TICKER:
             self._make_room_for_pairs(entry.universe)

@@ -101,6 +101,10 @@ class Shard:
         """Take a strategy's version; it is in force from the next step on."""
         return self.index.change(change)
 
+    def stand(self, strategy: Strategy) -> None:
+        """Take a strategy as it stands, when the shard is made: it was settled where it is kept."""
+        self.index.stand(strategy)
+
     def clock(self, ts_ms: int) -> Fires:
         """Move stream time on without a tick."""
         return self.step(Ticks(np.array([kernel.CLOCK], np.int32), np.array([ts_ms]), np.zeros(1, np.uint8)))

@@ -46,13 +46,15 @@ class Tickers:
         return self._add(name) if number is None else number
 
     def numbers(self, names: Collection[str]) -> Int32s:
-        """The numbers of several names, or an error and none of them new."""
+        """The numbers of several names, or an error and none of them new. New ones are numbered by their order."""
         try:
             return np.fromiter(map(self.by_name.__getitem__, names), np.int32, len(names))
         except KeyError:
             if self.count + len(set(names) - self.by_name.keys()) > self.limit:
                 raise TooManyTickersError(self.limit) from None
-            return np.fromiter(map(self.number, names), np.int32, len(names))
+            for name in sorted(names):
+                self.number(name)
+            return np.fromiter(map(self.by_name.__getitem__, names), np.int32, len(names))
 
     def all_names(self) -> list[str]:
         """Every name, in the order of the numbers."""

@@ -4,7 +4,7 @@ The strategies change between two emissions only, so all decisions of one checkp
 position row says on which.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from streams.core.columns import Int64s
@@ -67,8 +67,16 @@ class Deciding:
 
     def change(self, strategy: Strategy) -> str:
         """Put a strategy's version in force; says why it could not be, where a bound forbids it."""
+        return self._refusal(self.shard.change, strategy)
+
+    def stand(self, strategy: Strategy) -> str:
+        """Put a strategy in force as it stands, before the first tick; the same."""
+        return self._refusal(self.shard.stand, strategy)
+
+    @staticmethod
+    def _refusal(put_in_force: Callable[[Strategy], object], strategy: Strategy) -> str:
         try:
-            self.shard.change(strategy)
+            put_in_force(strategy)
         except (LimitError, TooManyTickersError) as error:
             return str(error)
         return ""

@@ -189,7 +189,7 @@ class Shards:
     def _put_in_force(self, deciding: Deciding, ids: Sequence[str]) -> None:
         """Give a shard the strategies as they stand. What changes meanwhile it is told too."""
         for strategy_id in ids:
-            problem = deciding.change(self._book.strategies[strategy_id])
+            problem = deciding.stand(self._book.strategies[strategy_id])
             if problem:
                 log.error("shard %d leaves %r out: %s", deciding.partition, strategy_id, problem)
 

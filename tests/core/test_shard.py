@@ -157,6 +157,22 @@ def test_what_is_not_taken_changes_nothing() -> None:
     assert fired(shard, Tick("A", 60_000), Tick("B", 60_000)) == [("s", "A", 60_000)]
 
 
+def test_what_stands_elsewhere_is_in_force_as_if_it_had_been_told_here() -> None:
+    shard = Shard(CONDITIONS)
+    shard.stand(replace(ON_A, version=3))
+    assert fired(shard, Tick("A", 60_000), Tick("A", 60_001)) == [("s", "A", 60_000)]
+    assert shard.change(replace(ON_A, version=3)).verdict is Verdict.REPEATED
+    assert shard.change(replace(ON_A, version=2)).verdict is Verdict.STALE
+    with pytest.raises(ValueError, match="stands here already"):
+        shard.stand(replace(ON_A, version=4))
+
+
+def test_new_tickers_are_numbered_in_one_order_whatever_the_order_of_a_universe() -> None:
+    names = [f"T{number}" for number in range(40)]
+    shards = [shard_with(Strategy("s", "1m", frozenset(order))) for order in (names, names[::-1])]
+    assert [shard.index.tickers.all_names() for shard in shards] == [sorted(names)] * 2
+
+
 # 4. Missing state means not yet fired.
 
 

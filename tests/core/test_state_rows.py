@@ -70,8 +70,8 @@ class Worker:
         while waiting:
             strategy_id = pick(waiting)
             waiting.remove(strategy_id)
-            assert new.take([self.standing[strategy_id]]) == []
-            assert strategy_id in new.standing
+            new.standing[strategy_id] = self.standing[strategy_id]
+            new.shard.stand(new.standing[strategy_id])
         return new
 
 

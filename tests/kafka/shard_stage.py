@@ -143,6 +143,8 @@ class NotingDeciding:
         self.in_force.append(strategy.strategy_id)
         return self.problem
 
+    stand = change
+
     async def decide(
         self,
         runs: Sequence[RawRun],
