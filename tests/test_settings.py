@@ -35,6 +35,8 @@ OTHERS = {
     "TICKGATE_MAX_PARTITION_FETCH_BYTES": ("65536", 65_536),
     "TICKGATE_CHECKPOINT_MAX_TICKS": ("1", 1),
     "TICKGATE_CHECKPOINT_MAX_RUNS": (" 1 ", 1),
+    "TICKGATE_CHECKPOINT_MAX_BYTES": ("65536", 65_536),
+    "TICKGATE_CHECKPOINT_MS": ("0", 0),
     "TICKGATE_CHECKPOINT_TIMEOUT_MS": ("1000", 1_000),
 }
 """Each variable with a text that is not its default, and the value."""

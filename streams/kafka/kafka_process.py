@@ -5,6 +5,7 @@ this process is killed: a guard waits on a pipe that only this process holds ope
 """
 
 import base64
+import os
 import signal
 import socket
 import subprocess
@@ -153,8 +154,10 @@ class KafkaProcess:
         return self._last_words()
 
     def pause(self) -> None:
-        """Freeze it: its connections stay open and nothing answers."""
+        """Freeze it: its connections stay open and nothing answers. Returns when its last thread stands still."""
         self._signal(signal.SIGSTOP)
+        assert self._running is not None, "it has just been told to stop"
+        os.waitid(os.P_PID, self._running.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """Let a frozen one go on."""
