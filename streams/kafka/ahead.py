@@ -10,9 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from aiokafka.errors import KafkaError
-
-from streams.kafka.producing import Keyed, MakeProducer, Producing, RefusedError, UnsureError, spread
+from streams.kafka.producing import NO_ANSWER, Keyed, MakeProducer, Producing, RefusedError, spread, unsure
 from streams.kafka.sending import given_up
 
 GATHER_S: Final = 0.003
@@ -90,16 +88,13 @@ class Ahead(Producing):
         keyed = [each for waiting in together if not waiting.sent.done() for each in waiting.executions]
         try:
             await self.open()
-            await self._within_time(self._attempt(keyed))
-        except (KafkaError, TimeoutError, OSError) as error:
-            return UnsureError(f"{type(error).__name__}: {error}")
+            await self._within_time(self._send(spread(keyed)))
+        except NO_ANSWER as error:  # to `open`; what becomes of sending comes in words of our own
+            return unsure(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the shards are told
             self._is_sound = False
             return error
         return None
-
-    async def _attempt(self, keyed: Sequence[Keyed]) -> None:
-        await self._send(spread(keyed))
 
 
 def settle(together: Sequence[Waiting], error: Exception | None) -> None:

@@ -155,9 +155,7 @@ class KafkaProcess:
 
     def pause(self) -> None:
         """Freeze it: its connections stay open and nothing answers. Returns when its last thread stands still."""
-        self._signal(signal.SIGSTOP)
-        assert self._running is not None, "it has just been told to stop"
-        os.waitid(os.P_PID, self._running.pid, os.WSTOPPED)
+        os.waitid(os.P_PID, self._signal(signal.SIGSTOP), os.WSTOPPED)
 
     def resume(self) -> None:
         """Let a frozen one go on."""
@@ -177,9 +175,11 @@ class KafkaProcess:
         self._end(signal.SIGTERM)
         self._data.cleanup()
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals) -> int:
+        """Send it a signal; returns its number among the processes."""
         assert self._running is not None, "it does not run"
         self._running.send_signal(number)
+        return self._running.pid
 
     def _end(self, how: signal.Signals) -> None:
         if self._running is not None:

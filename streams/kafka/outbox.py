@@ -6,7 +6,7 @@ executions wait for no commit, and what is not yet in a transaction is bounded.
 
 A transaction costs the same for one tick as for thousands, so between two of them a shard lets `interval_s` pass. The
 outbox keeps that time: exactly once it says how long to gather ticks before the next emission (`gather_s`), at least
-once which emission brings rows (`takes_rows`), and when rows are due though there are no ticks (`due_in_s`).
+once which emission brings rows (`wants_rows`), and when rows are due though there are no ticks (`due_in_s`).
 
 An attempt that fails is tried again for as long as the shard is ours, in a new epoch, and only if it did not happen.
 """
@@ -18,12 +18,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
-from aiokafka.errors import KafkaError
-
 from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import EXECUTIONS_SENT, Emission, Transaction, merged
 from streams.kafka.deciding import Decided
-from streams.kafka.producing import FencedError, UnsureError
+from streams.kafka.producing import NO_ANSWER, FencedError, UnsureError
 from streams.kafka.sending import given_up
 
 log = logging.getLogger(__name__)
@@ -221,6 +219,6 @@ class Outbox:
                 raise asyncio.CancelledError
             try:
                 return await again()
-            except (KafkaError, TimeoutError, OSError) as error:
+            except NO_ANSWER as error:
                 self._heard.troubled(f"{what} cannot be settled yet: {type(error).__name__}: {error}")
                 wait_s = min(2 * max(wait_s, FIRST_WAIT_S), LONGEST_WAIT_S)

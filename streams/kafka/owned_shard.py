@@ -15,8 +15,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aiokafka.errors import KafkaError
-
 from streams.core.limits import NEVER
 from streams.core.special_rows import Position
 from streams.instruments import ShardStatus
@@ -26,7 +24,7 @@ from streams.kafka.deciding import Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.news import News
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
-from streams.kafka.producing import NEVER_TAKEN, FencedError, RefusedError, told_why
+from streams.kafka.producing import NEVER_TAKEN, NO_ANSWER, FencedError, RefusedError, told_why
 from streams.kafka.registry import RegistryDownError
 from streams.kafka.run_queue import RunQueue
 from streams.kafka.sending import given_up
@@ -87,7 +85,7 @@ class OwnedShard:
                 await self._outbox.open()
             except NEVER_TAKEN as error:
                 self._stop(RefusedError(told_why(error)))
-            except (KafkaError, TimeoutError, OSError) as error:
+            except NO_ANSWER as error:
                 log.warning("shard %d cannot be opened yet: %s", self.partition, error)
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)

@@ -76,6 +76,15 @@ NEVER_TAKEN: Final = tuple(REMEDIES)
 """Answers that a second attempt would get too, and what to do."""
 
 
+NO_ANSWER: Final = (KafkaError, TimeoutError, OSError)
+"""After any of these nobody knows what has arrived."""
+
+
+def unsure(error: Exception) -> UnsureError:
+    """Say that it is not known, and after what."""
+    return UnsureError(f"{type(error).__name__}: {error}")
+
+
 def told_why(error: KafkaError) -> str:
     """What the broker refuses, and the remedy."""
     return f"the broker refuses it: {type(error).__name__}: {error}; {REMEDIES[type(error)]}"
@@ -99,7 +108,7 @@ Sent = tuple[str, int]
 
 
 class Producing:
-    """A producer of one shard."""
+    """Whatever sends by a producer of its own."""
 
     transactional: ClassVar[bool]
 
@@ -129,7 +138,7 @@ class Producing:
         if producer is not None:
             await ended(producer)
 
-    async def _within_time(self, attempt: Coroutine[Any, Any, None]) -> None:
+    async def _within_time(self, attempt: Coroutine[Any, Any, object]) -> None:
         """Run an attempt, and say in our words how it failed."""
         try:
             async with asyncio.timeout(self.timeout_s):
@@ -138,8 +147,8 @@ class Producing:
             raise FencedError(f"another worker has taken the shard over ({error})") from error
         except NEVER_TAKEN as error:
             raise RefusedError(told_why(error)) from error
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise UnsureError(f"{type(error).__name__}: {error}") from error
+        except NO_ANSWER as error:
+            raise unsure(error) from error
 
     async def _send(self, outgoing: Sequence[Outgoing], letters: Sequence[Letters] = ()) -> dict[Sent, int]:
         """Send, and wait until all of it is acknowledged; returns where each partition then ends."""
