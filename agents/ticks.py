@@ -1,4 +1,6 @@
-"""The agent of `ticks`: each event is a run of one partition, and goes to the shard that owns it."""
+"""The agent of `ticks`: each event is what one fetch brought, run by run for the shards that own them."""
+
+from collections.abc import Sequence
 
 import faust
 
@@ -10,6 +12,6 @@ def add(app: faust.App, topic: faust.TopicT, shards: Shards) -> None:
     """Let the app have the agent."""
 
     @app.agent(topic, name="ticks")
-    async def ticks(runs: faust.StreamT[RawRun]) -> None:
-        async for run in runs:
-            await shards.take(run)
+    async def ticks(fetches: faust.StreamT[Sequence[RawRun]]) -> None:
+        async for runs in fetches:
+            await shards.take(runs)

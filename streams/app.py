@@ -10,12 +10,12 @@ import agents.ticks
 from streams.core.conditions import ConditionTable
 from streams.core.events import Mode
 from streams.core.shard import Shard
-from streams.instruments import Instruments
+from streams.instruments import Done, Instruments
 from streams.kafka import tables
 from streams.kafka.checkpoint import Observe, Transaction
 from streams.kafka.clients import make_ahead, make_consumer, make_transaction
 from streams.kafka.codec import Decoder, Encoder
-from streams.kafka.deciding import Decided, Layout, Tools
+from streams.kafka.deciding import Layout, Tools
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
 from streams.kafka.outbox import Patience
@@ -47,7 +47,7 @@ class Told(NamedTuple):
 
     instruments: Instruments
     observe: Observe
-    committed: Callable[[int, int, Decided], None]
+    committed: Callable[[int, int, Done], None]
 
 
 class Parts(NamedTuple):
@@ -128,7 +128,7 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
         told.committed,
         told.observe,
         Room(settings.checkpoint_max_runs, settings.checkpoint_max_bytes, settings.checkpoint_max_ticks),
-        settings.checkpoint_ms / 1000,
+        settings.checkpoint_interval_s,
         Patience(1.5 * settings.heartbeat_ms / 1000, 1.5 * settings.session_timeout_ms / 1000),
     )
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}

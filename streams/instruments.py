@@ -3,7 +3,7 @@
 `Unheard` takes them and does nothing; `streams/metrics.py` counts them for Prometheus.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -48,6 +48,12 @@ class Done(NamedTuple):
     executions: int = 0
     corruptions: int = 0
     """Steps that found the update flags corrupt, and looked at every pair."""
+
+
+def summed(parts: Sequence[Done], duration_s: float) -> Done:
+    """What became true in one go, after so long."""
+    totals = [sum(counts) for counts in zip(*(part[1:] for part in parts), strict=True)]
+    return Done(duration_s, *totals)
 
 
 class Held(NamedTuple):

@@ -66,7 +66,7 @@ class Settings:
     checkpoint_max_ticks: int = 200_000
     checkpoint_max_runs: int = 256
     checkpoint_max_bytes: int = 16 << 20
-    checkpoint_ms: int = 50
+    checkpoint_ms: int | None = None
     checkpoint_timeout_ms: int = 30_000
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str = ""
@@ -94,6 +94,16 @@ class Settings:
     def exactly_once(self) -> bool:
         """Whether checkpoints are transactions."""
         return self.processing_guarantee == "exactly_once"
+
+    @property
+    def checkpoint_interval_s(self) -> float:
+        """The least time between two transactions of a shard, unless there is much to do.
+
+        Exactly once, executions wait for it. At least once they do not: it is how far back a crash repeats.
+        """
+        if self.checkpoint_ms is not None:
+            return self.checkpoint_ms / 1000
+        return 0.05 if self.exactly_once else 1.0
 
     @property
     def uses_sasl(self) -> bool:
@@ -162,7 +172,10 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "checkpoint_max_ticks": (whole_number(1, 1 << 22), "a checkpoint with so many ticks takes no further run"),
     "checkpoint_max_runs": (whole_number(1, 1_024), "runs of a shard that wait here; more are left with the broker"),
     "checkpoint_max_bytes": (whole_number(1 << 16, 1 << 30), "bytes of ticks of a shard that wait here; as above"),
-    "checkpoint_ms": (whole_number(0, 10_000), "between two transactions of a shard, unless there is much to do"),
+    "checkpoint_ms": (
+        whole_number(0, 10_000),
+        "least time between two transactions of a shard; if not set, 50 or, at least once, 1000",
+    ),
     "checkpoint_timeout_ms": (whole_number(1_000, 900_000), "after so long the broker gives a transaction up"),
     "security_protocol": (_PROTOCOL, "how Kafka is talked to; or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
     "sasl_mechanism": (_MECHANISM, "how to log in with SASL: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"),

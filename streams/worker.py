@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from streams.app import Given, Parts, Told, compose, needed, shown_tables
+from streams.instruments import Done
 from streams.kafka.checkpoint import Observe, unobserved
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Encoder
-from streams.kafka.deciding import Decided
 from streams.kafka.ends import ends
 from streams.kafka.look_up import check_sizes, topic_sizes
 from streams.kafka.schema_source import open_schemas, registry_told
@@ -194,10 +194,10 @@ class Worker:
         self._error = self._error or error
         self._over.set()
 
-    def _committed(self, _partition: int, _position: int, decided: Decided) -> None:
+    def _committed(self, _partition: int, _position: int, done: Done) -> None:
         self._last_commit_s = time.monotonic()
         for name in self._totals:
-            self._totals[name] += getattr(decided.done, name)
+            self._totals[name] += getattr(done, name)
 
     def _result(self, parts: Parts) -> int:
         if self._error is not None:

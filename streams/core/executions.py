@@ -127,9 +127,12 @@ class Executions:
 
 def joined(steps: Iterable[tuple[Fires, Int64s]]) -> tuple[Fires, Int64s]:
     """The fires of several steps, and the offsets of their ticks, as if it had been one step."""
+    first, *others = steps
+    if not others:
+        return first
     parts, ticks = [NO_FIRES], 0
     offsets = [np.zeros(0, np.int64)]
-    for fires, of_step in steps:
+    for fires, of_step in (first, *others):
         parts.append(fires._replace(tick=fires.tick + np.int32(ticks)))
         offsets.append(of_step)
         ticks += len(of_step)

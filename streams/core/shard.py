@@ -85,6 +85,11 @@ class Shard:
         self._tracked = tracked
 
     @property
+    def totals(self) -> Int64s:
+        """The totals so far, in the order of `Counters`."""
+        return self.index.columns.counts.copy()
+
+    @property
     def counts(self) -> dict[str, int]:
         """The totals so far, by name."""
         totals = self.index.columns.counts

@@ -87,7 +87,8 @@ class Ahead(Producing):
         """Send; returns what went wrong."""
         keyed = [each for waiting in together if not waiting.sent.done() for each in waiting.executions]
         try:
-            await self.open()
+            if not self._is_sound:
+                await self.open()
             await self._within_time(self._send(spread(keyed)))
         except NO_ANSWER as error:  # to `open`; what becomes of sending comes in words of our own
             return unsure(error)

@@ -7,7 +7,7 @@ position row says on which.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from streams.core.columns import Int64s
+from streams.core.columns import Counters, Int64s
 from streams.core.events import Strategy
 from streams.core.executions import Executions, joined
 from streams.core.index import LimitError
@@ -95,7 +95,7 @@ class Deciding:
         Rows hold all that has changed since there were some last.
         """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
-        before, steps = self.shard.counts, []
+        before, steps = self.shard.totals, []
         letters = [self._letter_of_change(each) for each in refusals]
         reasons: dict[str, int] = {}
         for run, (ticks, bad) in zip(runs, decoded, strict=True):
@@ -131,20 +131,20 @@ class Deciding:
     def _letter(self, record: Refused, reason: Reason) -> tuple[str, Letter, int]:
         return dead_letter_topic(record.topic), dead_letter(self._encoder, record, reason), max(record.ts_ms, 0)
 
-    def _done(self, before: Mapping[str, int], emission: Emission, ticks: int) -> Done:
-        """What the counts have grown by."""
-        more = {name: total - before[name] for name, total in self.shard.counts.items()}
+    def _done(self, before: Int64s, emission: Emission, ticks: int) -> Done:
+        """What the totals have grown by."""
+        more = (self.shard.totals - before).tolist()
         return Done(
             0.0,
             ticks=ticks,
-            irrelevant=more["irrelevant"],
-            updates=more["updates"],
-            late=more["late"],
-            bucket_dup=more["bucket_dup"],
-            no_update=more["no_bucket"],
-            fired_pairs=more["fired"] + more["triggered"],
+            irrelevant=more[Counters.IRRELEVANT],
+            updates=more[Counters.UPDATES],
+            late=more[Counters.LATE],
+            bucket_dup=more[Counters.BUCKET_DUP],
+            no_update=more[Counters.NO_BUCKET],
+            fired_pairs=more[Counters.FIRED] + more[Counters.TRIGGERED],
             executions=sum(each.records.count for each in emission.executions),
-            corruptions=more["corruptions"],
+            corruptions=more[Counters.CORRUPTIONS],
         )
 
 

@@ -30,7 +30,7 @@ FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
 """Between two attempts."""
 
-MOST_BEHIND: Final = 64
+MOST_BEHIND: Final = 256
 """Emissions whose executions are out while their rows are not. More wait."""
 
 

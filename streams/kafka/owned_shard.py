@@ -208,11 +208,11 @@ class OwnedShard:
                     under_way = None
                 if decided is not None:
                     self._around.observe(DECIDED, self.partition, decided.emission.position)
-                    under_way = asyncio.create_task(self._outbox.send(decided))
-                    await asyncio.sleep(0)  # let it begin
-                    if not self._runs:
-                        await under_way
-                        under_way = None
+                    if self._runs:
+                        under_way = asyncio.create_task(self._outbox.send(decided))
+                        await asyncio.sleep(0)  # let it begin
+                    else:
+                        await self._outbox.send(decided)
             if under_way is not None:
                 await under_way
             await self._outbox.finish()
@@ -262,6 +262,9 @@ class OwnedShard:
     async def _woken_within(self, seconds: float | None) -> None:
         """Wait until something happens, or for so long."""
         self._wake.clear()
+        if seconds is None:
+            await self._wake.wait()
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -287,9 +290,7 @@ class OwnedShard:
         self._wake.set()
         self.committed = gathered[-1].emission.position
         self._tell()
-        for decided in gathered:
-            report(self._around, decided, seconds)
-            self._around.committed(self.partition, self.committed, decided)
+        report(self._around, self.partition, gathered, seconds)
 
     def _troubled(self, why: str) -> None:
         log.warning("shard %d: %s", self.partition, why)

@@ -19,7 +19,7 @@ NAME: Final = np.frombuffer(SCHEMA_HEADER.encode(), np.uint8)
 
 def named_in_headers(run: RecordColumns) -> list[tuple[bytes, Int64s]]:
     """Each text of a schema's header, with the records that have it. One too long to be any is cut."""
-    if not (run.header_start != run.header_end).any():
+    if not np.count_nonzero(run.header_start != run.header_end):
         return []
     group = np.empty(len(run), np.int32)
     head, stop = np.empty((2, len(run)), np.int64)

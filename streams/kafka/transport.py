@@ -1,8 +1,9 @@
 """A Faust transport whose unit of work is the run: what one fetch brought of one partition.
 
-For `ticks` and for the changelogs of our tables an agent, or the recovery, gets one event per run. Records of
-other topics come one by one, as Faust's own transport brings them; there are few of them. The transport does
-not commit: a checkpoint does (`checkpoint.py`), and says where each shard stands.
+Of `ticks`, the agent gets one event for each fetch: the runs of all partitions in it. Of the changelogs of our tables,
+the recovery gets one event for each run. Records of other topics come one by one, as Faust's own transport brings
+them; there are few of them. The transport does not commit: a checkpoint does (`checkpoint.py`), and says where each
+shard stands.
 
 Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalance showed. The chain check in
 `shards.py` stands behind them all. What is touched inside Faust is named in `TOUCHED`.
@@ -10,8 +11,8 @@ Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalan
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import faust.transport.consumer as base
 import faust.transport.drivers.aiokafka as driver
@@ -20,6 +21,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
+from streams.kafka.faust_records import RunRecord, SingleRecord, fetch_record, run_records, single_records
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.ports import App
 from streams.kafka.raw_fetch import RawFetch
@@ -71,70 +73,6 @@ def moved() -> list[str]:
             f"{function.__qualname__} no longer uses {name}" for name in names if name not in function.__code__.co_names
         ]
     return gone
-
-
-class RunRecord(NamedTuple):
-    """One run as a consumer record, as Faust looks at one."""
-
-    topic: str
-    partition: int
-    offset: int
-    """The position less one, past any transaction marker at the end: recovery waits for this offset."""
-    value: RawRun
-    timestamp: int
-    key: None = None
-    headers: tuple[()] = ()
-    timestamp_type: int = 0
-    checksum: None = None
-    serialized_key_size: int = 0
-    serialized_value_size: int = 0
-
-
-class SingleRecord(NamedTuple):
-    """One record of a topic that comes record by record."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    timestamp: int
-    headers: tuple[tuple[str, bytes | None], ...]
-    timestamp_type: int = 0
-    checksum: None = None
-    serialized_key_size: int = 0
-    serialized_value_size: int = 0
-
-
-def run_records(runs: Iterable[RawRun]) -> list[RunRecord]:
-    """One record a run."""
-    return [
-        RunRecord(
-            run.topic,
-            run.partition,
-            run.position - 1,
-            run,
-            int(run.columns.ts_ms[-1]) if len(run.columns) else 0,
-        )
-        for run in runs
-    ]
-
-
-def single_records(runs: Iterable[RawRun]) -> list[SingleRecord]:
-    """The records of runs, one by one."""
-    return [
-        SingleRecord(
-            run.topic,
-            run.partition,
-            int(run.columns.offset[i]),
-            run.columns.key(i),
-            run.columns.value(i),
-            int(run.columns.ts_ms[i]),
-            tuple(run.columns.headers(i)),
-        )
-        for run in runs
-        for i in range(len(run.columns))
-    ]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -213,12 +151,16 @@ class Consumer(driver.Consumer):
     def as_records(self, fetched: Mapping[TP, list[RawRun]]) -> dict[TP, list[RunRecord] | list[SingleRecord]]:
         """The runs as Faust takes records. A run without records counts: the position has moved past markers."""
         found: dict[TP, list[RunRecord] | list[SingleRecord]] = {}
-        for tp, runs in fetched.items():
-            records = run_records(runs) if self.is_in_runs(tp.topic) else single_records(runs)
-            if records:
-                found[tp] = records
-            if tp.topic == self.ticks_topic and any(len(run.columns) for run in runs):
+        ticks = [run for tp, runs in fetched.items() if tp.topic == self.ticks_topic for run in runs]
+        if ticks:
+            found[TP(self.ticks_topic, ticks[0].partition)] = [fetch_record(ticks)]
+            if any(len(run.columns) for run in ticks):
                 self.shards.fetched()
+        for tp, runs in fetched.items():
+            if tp.topic != self.ticks_topic and runs:
+                records = run_records(runs) if self.is_in_runs(tp.topic) else single_records(runs)
+                if records:
+                    found[tp] = records
         return found
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:

@@ -6,6 +6,7 @@ read from the environment, as the real worker reads it; it ends when all is done
 
 import os
 import sys
+from collections.abc import Sequence
 
 from streams.kafka.fetch import RawRun
 from streams.kafka.shards import Shards
@@ -19,13 +20,14 @@ take = Shards.take
 seen: dict[int, int] = {}
 
 
-async def fail(self: Shards, run: RawRun) -> None:
-    """Take a run as the agent has it taken, or lose it."""
-    seen[run.partition] = seen.get(run.partition, 0) + 1
-    if seen[run.partition] > FIRST_LOST:
-        await take(self, run)
-    elif sys.argv[1] == "raised":
-        raise ValueError(f"run {run.start} of partition {run.partition}")
+async def fail(self: Shards, runs: Sequence[RawRun]) -> None:
+    """Take runs as the agent has them taken, or lose some."""
+    for run in runs:
+        seen[run.partition] = seen.get(run.partition, 0) + 1
+        if seen[run.partition] > FIRST_LOST:
+            await take(self, [run])
+        elif sys.argv[1] == "raised":
+            raise ValueError(f"run {run.start} of partition {run.partition}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from streams.kafka import tables
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.record_batch import Response
-from streams.kafka.transport import Consumer, ConsumerThread, RunRecord, Transport
+from streams.kafka.faust_records import RunRecord
+from streams.kafka.transport import Consumer, ConsumerThread, Transport
 from streams.settings import Settings
 from tests.kafka.batches import COMMIT, Row, batch, marker
 

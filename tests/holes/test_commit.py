@@ -80,8 +80,8 @@ def test_what_an_agent_failed_at_is_not_committed(monkeypatch: pytest.MonkeyPatc
     """`Stream._py_aiter` (streams.py) acknowledges in a `finally`, also when the body of the agent raised."""
     take_the_cure_out(monkeypatch, cured=cured)
 
-    async def fail(run: Any) -> None:
-        raise ValueError(run.topic)
+    async def fail(runs: Any) -> None:
+        raise ValueError(runs[0].topic)
 
     async def main() -> None:
         app = staged()

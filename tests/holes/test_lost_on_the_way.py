@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from streams.kafka import tables, transport
+from streams.kafka import faust_records, tables, transport
 from streams.kafka.bad_values import BadValueError, Reason
 from streams.kafka.fetch import RawRun
 from streams.kafka.strategy_book import StrategyBook
@@ -26,7 +26,7 @@ from tests.kafka.shard_stage import at_rest
 
 def events_of(*runs: RawRun) -> list[Any]:
     """Runs as recovery hands them on."""
-    return [event_of(record) for record in transport.run_records(runs)]
+    return [event_of(record) for record in faust_records.run_records(runs)]
 
 
 @with_and_without_the_cure

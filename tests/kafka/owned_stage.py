@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from streams.core.limits import NEVER
+from streams.instruments import Done
 from streams.kafka import outbox, owned_shard
-from streams.kafka.deciding import Decided
 from streams.kafka.fetch import Bounds
 from streams.kafka.owned_shard import OwnedShard
 from streams.kafka.run_queue import Room
@@ -58,8 +58,8 @@ class Stage:
         assert partition == 0
         return self.bounds
 
-    def _committed(self, _partition: int, _position: int, decided: Decided) -> None:
-        self.positions.append(decided.emission.position)
+    def _committed(self, _partition: int, position: int, _done: Done) -> None:
+        self.positions.append(position)
 
     @property
     def first(self) -> NotingTransaction:

@@ -54,9 +54,10 @@ def main(broker: str, prefix: str, app_id: str) -> None:
 
     @app.agent(ticks)
     async def take_runs(stream: Any) -> None:
-        async for run in stream:
-            values = [(run.columns.value(i) or b"").decode() for i in range(len(run.columns))]
-            say(run=[run.partition, run.start, run.position], values=values)
+        async for runs in stream:
+            for run in runs:
+                values = [(run.columns.value(i) or b"").decode() for i in range(len(run.columns))]
+                say(run=[run.partition, run.start, run.position], values=values)
 
     @app.agent(others)
     async def take_records(stream: Any) -> None:

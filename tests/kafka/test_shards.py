@@ -161,7 +161,7 @@ def test_a_shard_goes_on_where_its_rows_say_with_what_they_hold() -> None:
         assert stage.shards.owned[1].news.changes == {0: 3}
         stage.shards.seeked({1: (17, Bounds(0, 18)), 0: (0, Bounds(0, 0))})
         ticks = run_of([Row(0, value=tick(b"AAPL"))], 17, topic=TOPICS.ticks, partition=1)
-        await stage.shards.take(ticks)
+        await stage.shards.take([ticks])
         await until(lambda: stage.shards.committed()[1] == 18)
         deciding = stage.shards.owned[1].deciding
         assert deciding is not None
@@ -262,7 +262,7 @@ def test_shards_that_are_let_go_are_checkpointed_and_their_successors_opened_aft
         await stage.started(0)
         first = stage.transactions[0]
         first.free.clear()
-        await stage.shards.take(run_of([Row(0, value=tick())], topic=TOPICS.ticks))
+        await stage.shards.take([run_of([Row(0, value=tick())], topic=TOPICS.ticks)])
         await until(lambda: "commit" in first.calls())
         fencing = asyncio.create_task(stage.shards.fence([0, 1]))
         await until(lambda: stage.shards.owned[0].state is State.DRAINING)
@@ -280,7 +280,7 @@ def test_shards_that_are_let_go_are_checkpointed_and_their_successors_opened_aft
 def test_ticks_of_a_partition_that_is_not_ours_are_left_alone() -> None:
     async def story(stage: Stage) -> None:
         await stage.started(0)
-        await stage.shards.take(run(0, 2, partition=5))
+        await stage.shards.take([run(0, 2, partition=5)])
         assert [stage.shards.wants_more(partition) for partition in (0, 5)] == [True, False]
         assert stage.sought == []
 

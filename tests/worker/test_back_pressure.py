@@ -19,9 +19,9 @@ from streams.kafka.run_queue import Room
 from streams.kafka.surroundings import Surroundings
 from tests.holes.stage import TICKS, run_of
 
-RUNS, TICKS_OF_A_RUN, MAX_RUNS = 90, 3, 4
+RUNS, TICKS_OF_A_RUN, MAX_RUNS = 300, 3, 4
 END = RUNS * TICKS_OF_A_RUN
-MANY_TURNS = 2_000
+MANY_TURNS = 6_000
 """Of the event loop: far more than all that can go on needs."""
 
 
@@ -68,7 +68,7 @@ def around(committed: list[int]) -> Surroundings:
     async def nothing(*_: object) -> Any:
         raise AssertionError("nobody has cause to ask")
 
-    def note(_partition: int, position: int, _decided: Decided) -> None:
+    def note(_partition: int, position: int, _done: Done) -> None:
         committed.append(position)
 
     return Surroundings(
