@@ -9,9 +9,9 @@ from faust.types import TP
 
 from streams.kafka import tables
 from streams.kafka.faust_app import TickgateApp
+from streams.kafka.faust_records import RunRecord
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.record_batch import Response
-from streams.kafka.faust_records import RunRecord
 from streams.kafka.transport import Consumer, ConsumerThread, Transport
 from streams.settings import Settings
 from tests.kafka.batches import COMMIT, Row, batch, marker

@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from streams.kafka import faust_records, tables, transport
+from streams.kafka import faust_records, tables
 from streams.kafka.bad_values import BadValueError, Reason
 from streams.kafka.fetch import RawRun
 from streams.kafka.strategy_book import StrategyBook
