@@ -30,6 +30,6 @@ async def _asked(consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> Mappi
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             found: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
     except (KafkaError, TimeoutError, OSError) as error:
-        log.info("the broker does not say where ticks end: %s", error or type(error).__name__)
+        log.info("the broker does not say where ticks end: %s", str(error) or type(error).__name__)
         return {}
     return found

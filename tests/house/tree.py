@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("streams", "agents", "bench", "tests")
+FOLDERS = ("streams", "agents", "bench", "examples", "tests")
 SCRIPTS = ("dev",)
 
 
