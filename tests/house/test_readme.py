@@ -22,6 +22,8 @@ ON_KAFKA = "tests/worker/test_readme_on_kafka.py::test_it_runs_as_the_readme_say
 
 CONSUMERS = "tests/consumer/test_examples.py::test_workers_report_each_execution_once_and_leave_in_good_order"
 
+FOLLOWED = "tests/consumer/test_examples.py::test_the_loop_of_the_readme_sees_each_execution_once"
+
 PROVEN_BY: dict[str, str] = {
     "tickgate topics apply": ON_KAFKA,
     "tickgate strategies import strategies.jsonl": ON_KAFKA,
@@ -34,7 +36,7 @@ PROVEN_BY: dict[str, str] = {
     ".venv/bin/python my_worker.py": CONSUMERS,
     ".venv/bin/python examples/worker.py": CONSUMERS,
     "SCHEMAS=schemas .venv/bin/python examples/plain_worker.py": CONSUMERS,
-    ".venv/bin/python follow.py": "tests/consumer/test_examples.py::test_the_loop_of_the_readme_sees_each_execution_once",
+    ".venv/bin/python follow.py": FOLLOWED,
     "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_the_work",
     "./dev demo": "tests/test_demo.py::test_the_demo_shows_executions_and_ends",
 }
