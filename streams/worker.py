@@ -182,10 +182,12 @@ class Worker:
 
     async def _drained(self, parts: Parts, ends: Mapping[int, int]) -> None:
         """Until every shard of ours has come to where its partition ended when the worker began."""
-        while not parts.shards.ready or not all(  # noqa: ASYNC110 - what it waits for is in many hands
+        while not parts.shards.ready or not all(
             owned.state is State.STOPPED or owned.committed >= ends.get(partition, 0)
             for partition, owned in parts.shards.owned.items()
         ):
+            for partition, owned in parts.shards.owned.items():
+                owned.drains_to = ends.get(partition, 0)
             await asyncio.sleep(LOOK_EVERY_S)
         self._over.set()
 

@@ -10,12 +10,11 @@ not read yet, which is said loudly. What can fail without anybody's fault is tri
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from streams.core.limits import NEVER
+from streams.core.limits import FOREVER, NEVER
 from streams.core.special_rows import Position
 from streams.instruments import ShardStatus
 from streams.kafka.ahead import Ahead
@@ -27,7 +26,7 @@ from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
 from streams.kafka.producing import NEVER_TAKEN, NO_ANSWER, FencedError, RefusedError, told_why
 from streams.kafka.registry import RegistryDownError
 from streams.kafka.run_queue import RunQueue
-from streams.kafka.sending import given_up
+from streams.kafka.sending import given_up, woken_within
 from streams.kafka.shard_states import MOVES, State
 from streams.kafka.strategy_book import Change, Refusal
 from streams.kafka.surroundings import Surroundings, report, say_held, say_lost
@@ -62,6 +61,8 @@ class OwnedShard:
         self._runs = RunQueue(around.room)
         self._decided = NEVER
         """How far the shard's memory has come."""
+        self.drains_to = FOREVER
+        """From here on nothing is waited for: what there was to do is done."""
         self._is_whole = True
         """Whether the last emission brought its rows."""
         self._wake, self._room = asyncio.Event(), asyncio.Event()
@@ -238,12 +239,12 @@ class OwnedShard:
     async def _next(self, deciding: Deciding) -> Decided | None:
         """The next emission; None where there is nothing to make true."""
         outbox, runs, news = self._outbox, self._runs, self.news
-        outbox.hurries = bool(news.waiting)
+        outbox.hurries = self._hurries
         while not (runs or (news.waiting and self._is_whole) or outbox.due_in_s == 0) and self.state is State.RUNNING:
-            await self._woken_within(outbox.due_in_s)
-            outbox.hurries = bool(news.waiting)
+            await woken_within(self._wake, outbox.due_in_s)
+            outbox.hurries = self._hurries
         while runs and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING:
-            await self._woken_within(wait_s)
+            await woken_within(self._wake, wait_s)
         if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`
             news.take(deciding)
         taken = runs.take()
@@ -253,21 +254,16 @@ class OwnedShard:
         self._decided = taken[-1].position if taken else max(self.committed, self._decided)
         return await self._decide(deciding, taken)
 
+    @property
+    def _hurries(self) -> bool:
+        """Whether rows should not wait until they are due."""
+        return bool(self.news.waiting) or self._decided >= self.drains_to
+
     async def _send_last_rows(self, deciding: Deciding) -> None:
         """Those that the next owner needs, so that nothing is sent twice."""
         if self.is_(State.DRAINING) and not self._is_whole:
             await self._outbox.send(await deciding.decide([], self._decided, self.news.changes))
             await self._outbox.finish()
-
-    async def _woken_within(self, seconds: float | None) -> None:
-        """Wait until something happens, or for so long."""
-        self._wake.clear()
-        if seconds is None:
-            await self._wake.wait()
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
 
     async def _decide(self, deciding: Deciding, runs: list[RawRun]) -> Decided | None:
         """Decide, and try again for as long as the registry is down and the shard is ours."""
@@ -280,7 +276,7 @@ class OwnedShard:
             else:
                 self._is_whole = with_rows
                 return decided
-            await self._woken_within(wait_s if self.is_(State.RUNNING) else 0)  # `drain` wakes it
+            await woken_within(self._wake, wait_s if self.is_(State.RUNNING) else 0)  # `drain` wakes it
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         return None
 

@@ -39,3 +39,14 @@ async def ended(producer: AIOKafkaProducer) -> None:
     with contextlib.suppress(KafkaError, TimeoutError, OSError):
         async with asyncio.timeout(CLOSING_S):
             await producer.stop()
+
+
+async def woken_within(wake: asyncio.Event, seconds: float | None) -> None:
+    """Wait until it is set from now on, or for so long; None: for as long as it takes."""
+    wake.clear()
+    if seconds is None:
+        await wake.wait()
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()

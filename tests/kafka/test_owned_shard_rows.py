@@ -68,6 +68,16 @@ def test_a_change_waits_for_no_interval() -> None:
     staged(story, ahead=True, interval_s=1000.0)
 
 
+def test_a_shard_that_has_come_to_where_it_drains_to_waits_for_no_interval() -> None:
+    async def story(stage: Stage) -> None:
+        stage.shard.drains_to = 2
+        await with_one_behind(stage)
+        stage.transaction.free.set()
+        await until(lambda: stage.shard.committed == 2)
+
+    staged(story, ahead=True, interval_s=1000.0)
+
+
 def test_a_shard_that_is_let_go_sends_its_last_rows_so_that_nothing_is_repeated() -> None:
     async def story(stage: Stage) -> None:
         await with_one_behind(stage)
