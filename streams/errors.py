@@ -14,9 +14,14 @@ class InputError(Exception):
         return f"{self.place}: {self.problem}; {self.remedy}"
 
 
+def in_words(error: BaseException) -> str:
+    """What an exception says; its kind, where it says nothing, as a time-out does."""
+    return str(error) or type(error).__name__
+
+
 def os_trouble(error: OSError) -> str:
     """Say in words what the system refused, without the path, which the place names already."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
+    return (error.strerror or in_words(error)).lower()
 
 
 def shortened(text: str, characters: int = 40) -> str:

@@ -30,6 +30,9 @@ from streams.topic_names import TopicNames
 
 PREFIX: Final = "TICKGATE_"
 
+PACES_MS: Final = {"exactly_once": 50, "at_least_once": 1_000}
+"""By guarantee, `checkpoint_ms` where it is not set."""
+
 _FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _LINK: Final = re.compile(r"(tcp|udp|sctp)://.*")
 """What Kubernetes adds for every Service of the namespace: one named `tickgate-x` gives TICKGATE_X_SERVICE_HOST and
@@ -103,7 +106,7 @@ class Settings:
         """
         if self.checkpoint_ms is not None:
             return self.checkpoint_ms / 1000
-        return 0.05 if self.exactly_once else 1.0
+        return PACES_MS[self.processing_guarantee] / 1000
 
     @property
     def uses_sasl(self) -> bool:
@@ -174,7 +177,8 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "checkpoint_max_bytes": (whole_number(1 << 16, 1 << 30), "bytes of ticks of a shard that wait here; as above"),
     "checkpoint_ms": (
         whole_number(0, 10_000),
-        "least time between two transactions of a shard; if not set, 50 or, at least once, 1000",
+        "least time between two transactions of a shard; if not set, {exactly_once} or, at least once, "
+        "{at_least_once}".format(**PACES_MS),
     ),
     "checkpoint_timeout_ms": (whole_number(1_000, 900_000), "after so long the broker gives a transaction up"),
     "security_protocol": (_PROTOCOL, "how Kafka is talked to; or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),

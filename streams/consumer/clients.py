@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.consumer.limits import Limits
-from streams.errors import InputError
+from streams.errors import InputError, in_words
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.look_up import APPLY, topic_sizes
 from streams.kafka.registry import FileSchemas, Schemas
@@ -83,7 +83,7 @@ async def close(client: AIOKafkaConsumer | AIOKafkaProducer, within_s: float) ->
         async with asyncio.timeout(within_s):
             await client.stop()
     except (KafkaError, TimeoutError) as error:
-        log.warning("left the broker without its answer: %s", str(error) or type(error).__name__)
+        log.warning("left the broker without its answer: %s", in_words(error))
 
 
 def make_producer(settings: Settings) -> AIOKafkaProducer:

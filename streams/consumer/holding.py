@@ -15,6 +15,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from streams.consumer.limits import Limits
 from streams.consumer.seen import Seen
 from streams.consumer.under_way import UnderWay
+from streams.errors import in_words
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Holding(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships
             async with asyncio.timeout(self._limits.commit_within_s), self._committing:
                 await self._commit(dict(self._held if partitions is None else partitions))
         except (KafkaError, IllegalStateError, TimeoutError) as error:
-            log.warning("offsets are not committed: %s", str(error) or type(error).__name__)
+            log.warning("offsets are not committed: %s", in_words(error))
 
     async def _commit(self, partitions: dict[TopicPartition, UnderWay]) -> None:
         offsets = {tp: each.committable for tp, each in partitions.items() if each.committable > each.committed}

@@ -11,7 +11,7 @@ tickers by the record that fired them. `ts` is the earliest event time among the
 A strategy is encoded as it stands, so fires are encoded before the next change is taken.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -125,14 +125,13 @@ class Executions:
         self._heads.arena[at : at + len(head)] = np.frombuffer(head, np.uint8)
 
 
-def joined(steps: Iterable[tuple[Fires, Int64s]]) -> tuple[Fires, Int64s]:
+def joined(steps: Sequence[tuple[Fires, Int64s]]) -> tuple[Fires, Int64s]:
     """The fires of several steps, and the offsets of their ticks, as if it had been one step."""
-    first, *others = steps
-    if not others:
-        return first
+    if len(steps) == 1:
+        return steps[0]
     parts, ticks = [NO_FIRES], 0
     offsets = [np.zeros(0, np.int64)]
-    for fires, of_step in (first, *others):
+    for fires, of_step in steps:
         parts.append(fires._replace(tick=fires.tick + np.int32(ticks)))
         offsets.append(of_step)
         ticks += len(of_step)

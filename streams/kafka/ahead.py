@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from streams.kafka.producing import NO_ANSWER, Keyed, MakeProducer, Producing, RefusedError, spread, unsure
-from streams.kafka.sending import given_up
+from streams.kafka.producing import Keyed, MakeProducer, Producing, RefusedError, spread, unsure
+from streams.kafka.sending import NO_ANSWER, given_up
 
 GATHER_S: Final = 0.003
 """From one attempt to the next: shards that decide at the same time send together."""

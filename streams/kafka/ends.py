@@ -10,7 +10,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+
+from streams.errors import in_words
+from streams.kafka.sending import NO_ANSWER
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ async def _asked(consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> Mappi
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             found: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
-    except (KafkaError, TimeoutError, OSError) as error:
-        log.info("the broker does not say where ticks end: %s", str(error) or type(error).__name__)
+    except NO_ANSWER as error:
+        log.info("the broker does not say where ticks end: %s", in_words(error))
         return {}
     return found

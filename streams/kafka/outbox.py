@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import EXECUTIONS_SENT, Emission, Transaction, merged
 from streams.kafka.deciding import Decided
-from streams.kafka.producing import NO_ANSWER, FencedError, UnsureError
-from streams.kafka.sending import given_up
+from streams.kafka.producing import FencedError, UnsureError
+from streams.kafka.sending import NO_ANSWER, given_up
 
 log = logging.getLogger(__name__)
 

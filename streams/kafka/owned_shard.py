@@ -23,10 +23,10 @@ from streams.kafka.deciding import Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.news import News
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
-from streams.kafka.producing import NEVER_TAKEN, NO_ANSWER, FencedError, RefusedError, told_why
+from streams.kafka.producing import NEVER_TAKEN, FencedError, RefusedError, told_why
 from streams.kafka.registry import RegistryDownError
 from streams.kafka.run_queue import RunQueue
-from streams.kafka.sending import given_up, woken_within
+from streams.kafka.sending import NO_ANSWER, given_up, woken_within
 from streams.kafka.shard_states import MOVES, State
 from streams.kafka.strategy_book import Change, Refusal
 from streams.kafka.surroundings import Surroundings, report, say_held, say_lost

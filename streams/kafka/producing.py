@@ -19,7 +19,7 @@ from aiokafka.errors import (
 from streams.core.records import EncodedRecords, by_partition, concatenated
 from streams.kafka.dead_letters import Letter
 from streams.kafka.laid_out_batch import batches
-from streams.kafka.sending import all_of, end_of, ended
+from streams.kafka.sending import NO_ANSWER, all_of, end_of, ended
 
 BATCH_BYTES: Final = 900_000
 """One batch, before compression; brokers take one MiB unless told otherwise."""
@@ -74,10 +74,6 @@ REMEDIES: Final[Mapping[type[KafkaError], str]] = {
 }
 NEVER_TAKEN: Final = tuple(REMEDIES)
 """Answers that a second attempt would get too, and what to do."""
-
-
-NO_ANSWER: Final = (KafkaError, TimeoutError, OSError)
-"""After any of these nobody knows what has arrived."""
 
 
 def unsure(error: Exception) -> UnsureError:

@@ -8,6 +8,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+NO_ANSWER: Final = (KafkaError, TimeoutError, OSError)
+"""After any of these nobody knows what has arrived."""
+
 CLOSING_S: Final = 1.0
 """What is left to a producer that is not needed any more to say goodbye."""
 
@@ -36,7 +39,7 @@ async def end_of(on_their_way: Sequence[tuple[Any, int]]) -> int:
 
 async def ended(producer: AIOKafkaProducer) -> None:
     """Stop a producer, whatever state it is in, in bounded time."""
-    with contextlib.suppress(KafkaError, TimeoutError, OSError):
+    with contextlib.suppress(*NO_ANSWER):
         async with asyncio.timeout(CLOSING_S):
             await producer.stop()
 

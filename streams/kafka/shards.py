@@ -185,10 +185,7 @@ class Shards:
         await asyncio.to_thread(self._put_in_force, [each.deciding for each in found], ids)
         for owned, (deciding, position, end) in zip(bare, found, strict=True):
             if owned.partition == REFUSALS_SHARD:
-                known = position.changes if position else {}
-                for refusal in refusals:
-                    if refusal.place.offset >= known.get(refusal.place.partition, 0):
-                        owned.tell(refusal)
+                tell_unanswered(owned, refusals, position)
             owned.restored(deciding, position, end, changes)
             self.instruments.recovered(self._around.topic, owned.partition, time.monotonic() - self._assigned_at)
 
@@ -238,3 +235,11 @@ class Shards:
         for shard in self._owned.values():
             shard.wake()
         self.instruments.universes(self._book.strategies.active_sizes())
+
+
+def tell_unanswered(owned: OwnedShard, refusals: Sequence[Refusal], position: Position | None) -> None:
+    """Tell a restored shard of the refused changes that have no dead letter yet, by what its position says."""
+    known = position.changes if position else {}
+    for refusal in refusals:
+        if refusal.place.offset >= known.get(refusal.place.partition, 0):
+            owned.tell(refusal)

@@ -21,6 +21,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
+from streams.errors import in_words
 from streams.kafka.faust_records import RunRecord, SingleRecord, fetch_record, run_records, single_records
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.ports import App
@@ -120,7 +121,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(COMMIT_S):
                 await self._ensure_consumer().commit(offsets)
         except (KafkaError, TimeoutError) as error:
-            log.info("the offsets of the group could not be committed: %s", error)
+            log.info("the offsets of the group could not be committed: %s", in_words(error))
 
 
 class Consumer(driver.Consumer):
@@ -157,7 +158,7 @@ class Consumer(driver.Consumer):
             if any(len(run.columns) for run in ticks):
                 self.shards.fetched()
         for tp, runs in fetched.items():
-            if tp.topic != self.ticks_topic and runs:
+            if tp.topic != self.ticks_topic:
                 records = run_records(runs) if self.is_in_runs(tp.topic) else single_records(runs)
                 if records:
                     found[tp] = records

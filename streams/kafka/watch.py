@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from streams.errors import in_words
 from streams.kafka.rows_reader import complete
+from streams.kafka.sending import NO_ANSWER
 from streams.kafka.shards import Shards
 from streams.kafka.strategy_book import StrategyBook
 
@@ -54,9 +55,9 @@ class Watch:
             if self._shards.ready:
                 try:
                     await self.look()
-                except (KafkaError, TimeoutError, OSError) as error:
+                except NO_ANSWER as error:
                     # The broker is away, or a rebalance came in between.
-                    log.info("could not look: %s", error)
+                    log.info("could not look: %s", in_words(error))
                     self._seen = {}
 
     async def look(self) -> None:
