@@ -1,9 +1,9 @@
 """The audit that ends a run: what is on the topics against what the oracle makes of the input, record by record.
 
-With exactly_once everything must be equal: every execution in all its fields, each once. With at_least_once a
-checkpoint that was cut off is decided again. So executions may repeat; and where the strategy was edited in between,
-the first attempt may have run what the second no longer would, and may stand in the state. Such a strategy is counted
-as overtaken, and held to less: what its newer version would have run, the older must have run as late or later.
+State, positions and dead letters must be equal in both guarantees: they are written in transactions. With exactly_once
+so must the executions be: in all their fields, each once. With at_least_once none may be missing; but a checkpoint that
+was cut off is decided again, so they may repeat; and where the strategy was edited in between, the first attempt may
+have run what the second no longer would. Such a strategy is counted as overtaken.
 """
 
 from collections import Counter, defaultdict
@@ -18,6 +18,7 @@ from streams.settings import Settings
 from tests.chaos.expected import Expected, Rules, Versions, Wanted, all_versions, expect
 from tests.chaos.journal import Execution, Journal, read_journal
 from tests.chaos.letters import letter_findings
+from tests.chaos.plan import MOST_AHEAD
 from tests.chaos.state import Finding, state_findings
 
 Triple = tuple[str, str, int]
@@ -33,10 +34,8 @@ class Report(NamedTuple):
     """Strategies, tickers and buckets that had to run."""
     repeats: int
     """Pairs that ran once more, which at_least_once may do."""
-    asides: int
-    """Checkpoints of workers that had been replaced, which at_least_once does not shut out."""
     overtaken: int
-    """Strategies of which an attempt was decided again with a newer version."""
+    """Strategies of which an attempt saw other versions than the one that counts."""
     letters: int
     left: int
     """Ticks behind the last positions."""
@@ -70,7 +69,7 @@ def judge(journal: Journal, rules: Rules) -> Report:
         *case.positions(),
         *case.executions(),
         *state_findings(journal, shards, case.overtaken),
-        *letter_findings(journal, shards, exactly_once=rules.exactly_once),
+        *letter_findings(journal, shards),
     ]
     left = sum(each.record.offset >= shards[p].end for p, ticks in journal.ticks.items() for each in ticks)
     return Report(
@@ -79,7 +78,6 @@ def judge(journal: Journal, rules: Rules) -> Report:
         len(journal.executions),
         len(case.wanted),
         sum((case.ran - Counter(set(case.ran))).values()),
-        sum(len(shard.asides) for shard in shards),
         len(case.overtaken),
         len(journal.letters),
         left,
@@ -113,20 +111,27 @@ class Case:
         return f"{self.journal.names.alert_executions}-{record.partition}, offset {record.offset}"
 
     @cached_property
-    def orphans(self) -> dict[str, list[Execution]]:
-        """By strategy, executions of attempts that were decided again with another version."""
-        found: dict[str, list[Execution]] = defaultdict(list)
-        for each in self.journal.executions:
-            cause, shard = each.fields["cause"], self.shards[each.partition]
-            ends = {cause["first_offset"], cause["last_offset"]}
-            if {shard.version_at(each.strategy_id, at) for at in ends} != {each.fields["strategy_version"]}:
-                found[each.strategy_id].append(each)
-        return {} if self.exactly_once else found
-
-    @property
     def overtaken(self) -> frozenset[str]:
-        """Strategies of which there are such executions."""
-        return frozenset(self.orphans)
+        """Strategies of which there are executions of attempts that saw other versions than the one that counts."""
+        if self.exactly_once:
+            return frozenset()
+        return frozenset(each.strategy_id for each in self.cut_off if self._saw_other_versions(each))
+
+    @cached_property
+    def cut_off(self) -> list[Execution]:
+        """Executions that are of no checkpoint that counts."""
+        whole = {what_ran(each) for each in self.expected}
+        return [each for each in self.journal.executions if what_ran(each) not in whole]
+
+    def _saw_other_versions(self, execution: Execution) -> bool:
+        """Whether an attempt may have.
+
+        One that was cut off goes on from a position, at most `MOST_AHEAD` ticks back, and so does the next. The next
+        takes an edit that came meanwhile at once. So the attempt saw the version before for longer, if not at its end.
+        """
+        cause, shard = execution.fields["cause"], self.shards[execution.partition]
+        ends = (max(0, cause["first_offset"] - MOST_AHEAD), cause["first_offset"], cause["last_offset"])
+        return {shard.version_at(execution.strategy_id, at) for at in ends} != {execution.fields["strategy_version"]}
 
     def executions(self) -> Iterator[Finding]:
         """Lost, repeated, unfounded; and where all are there, whether each is as it must be."""
@@ -139,20 +144,11 @@ class Case:
 
     def _lost(self) -> Iterator[Finding]:
         for triple, wanted in self.wanted.items():
-            if triple not in self.ran and not self._covered(triple):
+            if triple not in self.ran:
                 cause = wanted.fields["cause"]
                 offsets = f"offsets {cause['first_offset']} to {cause['last_offset']}"
                 what = f"{shown(triple)} was never sent; checkpoint of {self.row(wanted.shard, wanted.row)}"
                 yield Finding("lost", f"{cause['topic']}-{wanted.shard}, {offsets}", what)
-
-    def _covered(self, triple: Triple) -> bool:
-        """Whether an older version ran it, in this bucket or a later one."""
-        strategy_id, ticker, bucket_ms = triple
-        return any(
-            each.fields["bucket_ms"] >= bucket_ms
-            and (not ticker or not each.fields["tickers"] or ticker in each.fields["tickers"])
-            for each in self.orphans.get(strategy_id, ())
-        )
 
     def _too_many(self) -> Iterator[Finding]:
         seen: dict[Triple, Execution] = {}
@@ -168,14 +164,12 @@ class Case:
 
     def _unfounded(self) -> Iterator[Finding]:
         """Whatever the cuts: what the oracle would not have run was an attempt's, and its ticks are there."""
-        whole = {(each.fields["execution_id"], *triples(each)) for each in self.expected}
-        for each in self.journal.executions:
-            is_behind = each.fields["cause"]["last_offset"] >= self.shards[each.partition].end
-            if is_behind or (each.fields["execution_id"], *triples(each)) in whole:
-                continue  # the first: its checkpoint was cut off, and has not been decided again yet
+        for each in self.cut_off:
+            if each.fields["cause"]["last_offset"] >= self.shards[each.partition].end:
+                continue  # its checkpoint has not been decided again yet
             problem = self._why_unfounded(each)
             strange = [triple for triple in triples(each) if triple not in self.wanted]
-            if not problem and strange and each.strategy_id not in self.orphans:
+            if not problem and strange and not self._saw_other_versions(each):
                 problem = f"{shown(strange[0])} should not have fired"
             if problem:
                 yield Finding("unfounded", self.place(each), f"{each.fields['execution_id']}: {problem}")
@@ -228,6 +222,11 @@ def triples(execution: Execution | Wanted) -> list[Triple]:
     """What runs; no ticker: the whole universe."""
     fields = execution.fields
     return [(fields["strategy_id"], ticker, fields["bucket_ms"]) for ticker in fields["tickers"] or [""]]
+
+
+def what_ran(execution: Execution | Wanted) -> tuple[object, ...]:
+    """All by which an execution is told from another, but not when it was cut."""
+    return execution.fields["execution_id"], execution.fields["strategy_version"], *triples(execution)
 
 
 def shown(triple: Triple) -> str:

@@ -79,8 +79,6 @@ class Expected(NamedTuple):
     letters: list[Refused]
     misplaced: list[Misplaced]
     cuts: list[Cut]
-    asides: list[Cut]
-    """Of a worker that had been replaced and did not know it, where nothing shuts it out."""
     versions: dict[str, list[tuple[int, int]]]
     """By strategy: from which tick on, which version."""
     ticks: int
@@ -105,15 +103,10 @@ class Rules(NamedTuple):
 
 def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
     """Run the oracle over one shard's checkpoints. It ends at the first position that cannot be."""
-    found = Expected(
-        ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards), [], [], [], [], [], {}, 0
-    )
+    found = Expected(ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards), [], [], [], [], {}, 0)
     before, known = 0, dict.fromkeys(journal.changes, 0)
     taken = 0
     for cut in journal.rows[shard].cuts:
-        if not rules.exactly_once and cut.position.next_offset < before:
-            found.asides.append(cut)
-            continue
         problem = misplaced(journal, shard, before, known, cut)
         if problem:
             found.misplaced.append(Misplaced(shard, cut.offset, problem))

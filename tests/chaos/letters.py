@@ -8,7 +8,7 @@ from tests.chaos.journal import Journal
 from tests.chaos.state import Finding
 
 
-def letter_findings(journal: Journal, shards: Sequence[Expected], *, exactly_once: bool) -> Iterator[Finding]:
+def letter_findings(journal: Journal, shards: Sequence[Expected]) -> Iterator[Finding]:
     """Letters that are missing, that are there too often, that should not be there, or that hold something else."""
     refused = [each for shard in shards for each in shard.letters]
     told = Counter(
@@ -18,7 +18,7 @@ def letter_findings(journal: Journal, shards: Sequence[Expected], *, exactly_onc
     for each in refused:
         if told[each] == 0:
             yield Finding("letter", place(each), f"has no dead letter that says {each.reason}")
-        elif told[each] > 1 and exactly_once:
+        elif told[each] > 1:
             yield Finding("letter", place(each), f"has {told[each]} dead letters")
     for each in sorted(told.keys() - set(refused)):
         yield Finding("letter", place(each), f"has a dead letter that says {each.reason}, and should have none")

@@ -1,4 +1,4 @@
-"""Where a worker of a crash run ends or freezes itself, as text for an environment variable."""
+"""What a crash run is held to: where workers end or freeze themselves, and how many ticks wait at most."""
 
 import signal
 from typing import Final, NamedTuple
@@ -6,6 +6,9 @@ from typing import Final, NamedTuple
 PLAN: Final = "CHAOS_PLAN"
 DRAIN: Final = "CHAOS_DRAIN"
 STEPS: Final = ("decided", "executions_sent", "rows_sent", "before_commit", "committed")
+
+MOST_AHEAD: Final = 600
+"""Ticks that are there beyond the positions of all shards, at most: so that there are many small checkpoints."""
 
 
 class Plan(NamedTuple):

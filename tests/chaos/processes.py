@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,9 +15,13 @@ from confluent_kafka import Consumer, TopicPartition
 from streams.core.special_rows import POSITION_KEY, read_position
 from streams.settings import KNOWN, Settings
 from tests.chaos.plan import DRAIN, PLAN, Plan
+from tests.chaos.stacks import ASK
 from tests.house.tree import ROOT
 
 LINES_SHOWN: Final = 40
+TELLING_S: Final = 2.0
+"""What a worker may take to say where it stands."""
+
 _FROM_THE_START: Final = -2
 
 
@@ -84,6 +89,13 @@ class Worker:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    def stacks(self) -> str:
+        """Where it stands, as it says itself; nothing, where it does not answer."""
+        said = len(self.log.read_bytes())
+        self.process.send_signal(ASK)
+        time.sleep(TELLING_S)
+        return f"{self.name} ({self.plan}) stands at\n{self.log.read_bytes()[said:].decode(errors='replace')}"
 
     def last_words(self) -> str:
         """Tell how it ended, and what it said last."""

@@ -18,16 +18,13 @@ from typing import Final
 
 from streams.settings import Settings
 from tests.chaos.market import Market
-from tests.chaos.plan import STEPS, Plan
+from tests.chaos.plan import MOST_AHEAD, STEPS, Plan
 from tests.chaos.processes import Progress, Worker
 from tests.chaos.rig import Sender, inputs, make_topics
 
 SHARDS: Final = 4
 WORKERS: Final = 3
 BURST: Final = 100
-MOST_LAG: Final = 400
-"""Ticks that wait for a decision at most, so that there are many small checkpoints."""
-
 MOST_NTH: Final = 4
 """A worker dies at its fourth checkpoint at the latest."""
 
@@ -130,7 +127,7 @@ class Director:
 
     def _feed(self) -> None:
         lag = self.progress.lag(self.sender.ends, self.settings.topics.ticks)
-        if lag + self.sender.on_their_way < MOST_LAG:
+        if lag + self.sender.on_their_way + 2 * BURST <= MOST_AHEAD:  # a burst has bad records besides
             self.sender.send(inputs(self.settings.topics, self.market.ticks(BURST)))
 
     def _start(self, plan: Plan | None, *, drain: bool = False) -> Worker:
@@ -205,7 +202,8 @@ class Director:
         if now != self.heard[0]:
             self.heard = (now, time.monotonic())
         elif time.monotonic() - self.heard[1] > SILENCE_S:
-            words = "\n".join(each.last_words() for each in (*self.workers, *self.frozen))
+            alive = (*self.workers, *self.frozen)
+            words = "\n".join([each.last_words() for each in alive] + [each.stacks() for each in alive])
             raise AssertionError(f"seed {self.orders.seed}: nothing has moved for {SILENCE_S} s\n{words}")
 
     def _finish(self) -> None:

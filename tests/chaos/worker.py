@@ -12,6 +12,7 @@ from streams.process import end
 from streams.settings import Settings
 from streams.worker import run_worker
 from tests.chaos.plan import DRAIN, PLAN, STEPS, Plan, read
+from tests.chaos.stacks import tell_when_asked
 
 
 class Observer:
@@ -34,6 +35,7 @@ class Observer:
 
 def main() -> None:
     """Run it."""
+    tell_when_asked()
     settings = Settings.read(os.environ)
     drain = os.environ.get(DRAIN) == "1"
     end(run_worker(settings, drain=drain, observe=Observer(read(os.environ.get(PLAN, "")))))
