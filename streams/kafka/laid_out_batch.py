@@ -16,6 +16,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulat
 from streams.core.records import EncodedRecords, Section, section
 from streams.kafka.batch_kernel import CHECKSUM_TABLE, HEADER_BYTES, PREFIX_BYTES, TRANSACTIONAL, checksum
 from streams.kafka.compression import CODECS, packed
+from streams.kafka.touched import no_longer_used
 
 HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 CHECKSUM: Final = struct.Struct(">I")
@@ -131,8 +132,4 @@ def moved() -> list[str]:
             found.append(f"BatchBuilder.{name} is gone")
         elif list(inspect.signature(theirs[name]).parameters) != list(inspect.signature(ours[name]).parameters):
             found.append(f"BatchBuilder.{name} takes other arguments")
-    for function, names in TOUCHED_NAMES.items():
-        found += [
-            f"{function.__qualname__} no longer uses {name}" for name in names if name not in function.__code__.co_names
-        ]
-    return found
+    return found + no_longer_used(TOUCHED_NAMES)

@@ -5,6 +5,7 @@ The transport tells when shards come and go (`fence`, `position`, `seeked`, `dra
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -110,6 +111,7 @@ class Shards:
             log.info("shard %d goes on from its copy, which holds %s", p, held)
         make = self._make
         self._owned = {p: OwnedShard(p, make.transaction(p), self._ahead, self._around) for p in sorted(partitions)}
+        gc.collect()  # a shard is a circle of objects, and large; searches are too rare here to wait for one
         await asyncio.gather(*(shard.open() for shard in self._owned.values()))
 
     async def drain(self) -> None:

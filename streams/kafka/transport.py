@@ -26,6 +26,7 @@ from streams.kafka.faust_records import RunRecord, SingleRecord, fetch_record, r
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.ports import App
 from streams.kafka.raw_fetch import RawFetch
+from streams.kafka.touched import no_longer_used
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +70,7 @@ def moved() -> list[str]:
     gone = [
         f"{kind.__qualname__}.{name}" for kind, names in TOUCHED.items() for name in names if not hasattr(kind, name)
     ]
-    for function, names in TOUCHED_NAMES.items():
-        gone += [
-            f"{function.__qualname__} no longer uses {name}" for name in names if name not in function.__code__.co_names
-        ]
-    return gone
+    return gone + no_longer_used(TOUCHED_NAMES)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):

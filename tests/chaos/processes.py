@@ -22,6 +22,9 @@ LINES_SHOWN: Final = 40
 TELLING_S: Final = 2.0
 """What a worker may take to say where it stands."""
 
+NO_BROKER: Final = ("no answer, so that it could not", "Unable to bootstrap", "GroupCoordinatorNotAvailableError")
+"""What a worker says that gives up because the broker is away."""
+
 _FROM_THE_START: Final = -2
 
 
@@ -76,7 +79,7 @@ class Worker:
         Whoever runs workers starts it anew; what matters is that nothing is lost by it, which the audit says.
         """
         said = self.log.read_text(errors="replace")
-        return "Unable to bootstrap" in said or "GroupCoordinatorNotAvailableError" in said
+        return any(words in said for words in NO_BROKER)
 
     def resume(self) -> None:
         """Let it go on; it may find that others have taken its place."""

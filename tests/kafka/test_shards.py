@@ -1,6 +1,8 @@
 """All shards of a worker: they come, are recovered, hear of changes, and go."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -273,6 +275,22 @@ def test_shards_that_are_let_go_are_checkpointed_and_their_successors_opened_aft
         assert first.calls() == ["open", "commit", "close"]
         assert [each.calls() for each in stage.transactions[1:]] == [["open"], ["open"]]
         assert stage.instruments.let_go_of == [0]
+
+    staged(story)
+
+
+def test_of_shards_that_are_let_go_nothing_is_kept() -> None:
+    """A worker lives through many rebalances; each shard holds all that it knows of its tickers."""
+
+    async def story(stage: Stage) -> None:
+        gc.disable()  # a worker searches for circles so seldom that it would not find them either
+        try:
+            await stage.started(0, 1)
+            held = [weakref.ref(each.deciding) for each in stage.shards.owned.values() if each.deciding is not None]
+            await stage.recovered(1)
+            assert [each() for each in held] == [None, None]
+        finally:
+            gc.enable()
 
     staged(story)
 

@@ -1,0 +1,38 @@
+"""A producer is ended in bounded time, whatever state it is in, and leaves nothing at work."""
+
+import asyncio
+import time
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
+
+from streams.kafka import sending
+from streams.kafka.kafka_process import KafkaProcess
+from streams.kafka.sending import CLOSING_S, ended
+from tests.kafka.checkpoint_stage import story
+
+
+def test_one_that_waits_for_a_broker_that_froze_leaves_no_task_behind(own_kafka: KafkaProcess) -> None:
+    async def main() -> None:
+        others = asyncio.all_tasks()
+        producer = AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap, enable_idempotence=True)
+        await producer.start()
+        await producer.send_and_wait("topic", b"arrives")
+        own_kafka.pause()
+        never = await producer.send("topic", b"does not")
+        began = time.monotonic()
+        await ended(producer)
+        assert CLOSING_S <= time.monotonic() - began < 3 * CLOSING_S
+        for _ in range(10):  # what waited for the last batch hears that it has failed
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == others
+        assert isinstance(never.exception(), KafkaConnectionError)
+
+    try:
+        story(main())
+    finally:
+        own_kafka.resume()
+
+
+def test_nothing_that_is_touched_inside_aiokafka_has_moved() -> None:
+    assert sending.moved() == []
