@@ -1,8 +1,9 @@
 """One shard that this worker owns: a partition of `ticks`, from being assigned to being let go.
 
 A task of its own takes runs, decides, and sends. While one emission is on its way the next is decided, where runs wait
-for it already, and no further. The queue of runs is short; more are left with the broker. So memory is bounded when the
-broker is slow or gone, and the more there is to do, the larger the checkpoints become.
+for it already, and no further. The queue of runs is short: when it is full, no more are fetched, and the rest is left
+with the broker. What was on its way by then is taken, since whoever waited here would hold up the other shards. So
+memory is bounded when the broker is slow or gone, and the more there is to do, the larger the checkpoints become.
 
 The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already. A later
 one means that something went missing on its way here, and the shard seeks back; or that the broker has deleted what was
@@ -65,7 +66,7 @@ class OwnedShard:
         """From here on nothing is waited for: what there was to do is done."""
         self._is_whole = True
         """Whether the last emission brought its rows."""
-        self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def move(self, state: State, reason: str = "") -> None:
@@ -131,10 +132,7 @@ class OwnedShard:
         return self.next_offset if self.state is State.RUNNING and not self._runs else -1
 
     async def put(self, run: RawRun) -> None:
-        """Take a run, if it is the next; waits while enough others wait."""
-        while self.state is State.RUNNING and self._runs.is_full:
-            self._room.clear()
-            await self._room.wait()
+        """Take a run, if it is the next."""
         if self.state is not State.RUNNING or run.position <= self.next_offset:
             return
         if run.start != self.next_offset and not await self._may_go_on_at(run):
@@ -188,7 +186,6 @@ class OwnedShard:
             self.move(State.DRAINING)
         self._outbox.leave()
         self._wake.set()
-        self._room.set()
         if self._task is not None:
             done, _ = await asyncio.wait({self._task}, timeout=LAST_CHECKPOINT_S)
             if not done:
@@ -233,7 +230,6 @@ class OwnedShard:
         log.error("shard %d stops: %s", self.partition, error, exc_info=None if known else error)
         self.move(State.STOPPED, str(error) if known else f"{type(error).__name__}: {error}")
         self._runs.clear()
-        self._room.set()
         self._wake.set()
 
     async def _next(self, deciding: Deciding) -> Decided | None:
@@ -248,7 +244,6 @@ class OwnedShard:
         if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`
             news.take(deciding)
         taken = runs.take()
-        self._room.set()
         if self.state is not State.RUNNING or not (taken or news.refusals or outbox.due_in_s == 0):
             return None
         self._decided = taken[-1].position if taken else max(self.committed, self._decided)

@@ -7,7 +7,7 @@ from streams.kafka.fetch import RawRun
 
 
 class Room(NamedTuple):
-    """What may wait. The last run to come may exceed it."""
+    """What may wait before no more is fetched. Runs that are on their way by then may exceed it."""
 
     runs: int
     nbytes: int

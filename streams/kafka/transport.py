@@ -51,7 +51,15 @@ TOUCHED: Final = {
         "seek_to_beginning",
         "seek_wait",
     ),
-    driver.Consumer: ("_new_consumer_thread", "_new_offset", "_add_gap", "perform_seek", "wait_empty", "position"),
+    driver.Consumer: (
+        "_new_consumer_thread",
+        "_new_offset",
+        "_add_gap",
+        "on_buffer_full",
+        "perform_seek",
+        "wait_empty",
+        "position",
+    ),
     driver.Transport: ("Consumer",),
 }
 """Inside Faust: what is overridden or called here. A test names what an upgrade moves."""
@@ -160,6 +168,11 @@ class Consumer(driver.Consumer):
                 if records:
                     found[tp] = records
         return found
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Of ticks, the shards say when they want no more: an event is for all of them, and Faust would hold up one."""
+        if tp.topic != self.ticks_topic:
+            super().on_buffer_full(tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if not self.is_in_runs(tp.topic):

@@ -123,25 +123,6 @@ def test_an_error_in_deciding_stops_the_shard_and_what_is_under_way_is_made_true
     staged(story)
 
 
-def test_whoever_waits_to_hand_over_a_run_waits_no_more_when_the_shard_stops() -> None:
-    async def story(stage: Stage) -> None:
-        stage.starts(0)
-        stage.transaction.free.clear()
-        stage.transaction.answers["commit"].append(FencedError("taken over"))
-        for offset in range(2):
-            await stage.shard.put(run(offset, offset + 1))
-            await at_rest()
-        putting = stage.task(stage.shard.put(run(2, 3)))
-        await at_rest()
-        assert not putting.done()
-        stage.transaction.free.set()
-        await until(putting.done)
-        assert stage.state() is State.STOPPED
-        assert stage.shard.next_offset == 2
-
-    staged(story, max_runs=1)
-
-
 def test_nothing_is_made_true_behind_what_was_refused() -> None:
     async def story(stage: Stage) -> None:
         stage.starts(0)
