@@ -17,6 +17,7 @@ from streams.kafka.checkpoint import Observe, unobserved
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Encoder
 from streams.kafka.ends import ends
+from streams.kafka.lateness import Lateness
 from streams.kafka.look_up import check_sizes, topic_sizes
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
@@ -44,6 +45,9 @@ LAST_RESORT_S: Final = 9.5
 
 OFFSETS_EVERY_S: Final = 1.0
 """How often the offsets of the group follow the checkpoints."""
+
+LATENESS_EVERY_S: Final = 1.0
+"""How often to look whether something stands still."""
 
 ENDS_EVERY_S: Final = 1.0
 """How often the broker is asked where the partitions end, which is what lag is measured against."""
@@ -123,7 +127,8 @@ class Worker:
         return self._result(parts)
 
     async def _work(self, parts: Parts) -> None:
-        followers = [self._follow_offsets(parts), self._follow_ends(parts), self._watch(parts).work()]
+        looks = (self._follow_offsets(parts), self._follow_ends(parts), self._say_what_is_late(parts))
+        followers = [*looks, self._watch(parts).work()]
         following = [asyncio.create_task(each) for each in followers]
         watched = {
             asyncio.create_task(self._over.wait(), name="over"),
@@ -179,6 +184,14 @@ class Worker:
             consumer: Any = parts.app.consumer if parts.shards.owned else None
             if consumer is not None and consumer.has_sought:
                 parts.shards.ends(await ends(consumer, consumer.ticks_topic, list(parts.shards.owned)))
+
+    async def _say_what_is_late(self, parts: Parts) -> None:
+        """A worker that waits for ever may have to be started anew by whoever looks after it."""
+        lateness = Lateness(parts.shards)
+        while True:
+            await asyncio.sleep(LATENESS_EVERY_S)
+            for each in lateness.look(time.monotonic()):
+                log.warning("%s", each)
 
     async def _drained(self, parts: Parts, ends: Mapping[int, int]) -> None:
         """Until every shard of ours has come to where its partition ended when the worker began."""

@@ -59,6 +59,8 @@ class Shards:
     ) -> None:
         self.ready = False
         """Whether the worker has joined, and what it owns is recovered."""
+        self.waits_for = "the group to assign partitions"
+        """While it is not ready: what for, in words."""
         self._book, self._make, self._ahead = book, make, ahead
         self._tools, self._around = tools, around
         self._owned: dict[int, OwnedShard] = {}
@@ -106,6 +108,7 @@ class Shards:
         """These are ours now; shut out whoever owned them before."""
         await self.drain()
         self._assigned_at = time.monotonic()
+        self.waits_for = "the broker to shut out earlier owners of its shards"
         for p in sorted(self._rows.keys() & set(partitions)):
             held = ", ".join(f"{table} up to {self._rows[p].position(table)}" for table in TABLES)
             log.info("shard %d goes on from its copy, which holds %s", p, held)
@@ -113,16 +116,18 @@ class Shards:
         self._owned = {p: OwnedShard(p, make.transaction(p), self._ahead, self._around) for p in sorted(partitions)}
         gc.collect()  # a shard is a circle of objects, and large; searches are too rare here to wait for one
         await asyncio.gather(*(shard.open() for shard in self._owned.values()))
+        self.waits_for = "Faust to hand over the rows of its shards and the strategies"
 
     async def drain(self) -> None:
         """Checkpoint what has been decided, and let go."""
-        self.ready = False
+        self.ready, self.waits_for = False, "its shards to be let go"
         closing = [shard for shard in self._owned.values() if shard.state is not State.CLOSED]
         await asyncio.gather(*(shard.drain() for shard in closing))
         if self._ahead is not None:
             await self._ahead.close()
         for shard in closing:
             self.instruments.let_go(self._around.topic, shard.partition)
+        self.waits_for = "the group to assign partitions"
 
     def position(self, partition: int) -> int | None:
         """Where the restored state of a shard stands; None where there is none."""
@@ -158,9 +163,13 @@ class Shards:
         """Every row is there, and every strategy: make the shards."""
         async with self._recovering:  # each table says it
             bare = [each for each in self._owned.values() if each.state is State.RECOVERING and not each.deciding]
+            self.waits_for = "rows and strategies that Faust has not handed over"
             await self._complete(bare)
+            self.waits_for = "strategies to be decoded"
             await self._book.caught_up()
+            self.waits_for = "its shards to be made of their rows"
             await self._restore([each for each in bare if each.state is State.RECOVERING])
+            self.waits_for = "the broker to say where its partitions begin and end"
         self.ready = self.ready or not self._owned
 
     async def _complete(self, bare: Sequence[OwnedShard]) -> None:

@@ -129,9 +129,10 @@ class Case:
         One that was cut off goes on from a position, at most `MOST_AHEAD` ticks back, and so does the next. The next
         takes an edit that came meanwhile at once. So the attempt saw the version before for longer, if not at its end.
         """
-        cause, shard = execution.fields["cause"], self.shards[execution.partition]
-        ends = (max(0, cause["first_offset"] - MOST_AHEAD), cause["first_offset"], cause["last_offset"])
-        return {shard.version_at(execution.strategy_id, at) for at in ends} != {execution.fields["strategy_version"]}
+        cause, shard, sid = execution.fields["cause"], self.shards[execution.partition], execution.strategy_id
+        first, last = cause["first_offset"], cause["last_offset"]
+        saw = {shard.version_at(sid, first), shard.version_at(sid, last)}
+        return saw != {execution.fields["strategy_version"]} or shard.was_edited(sid, first - MOST_AHEAD, last)
 
     def executions(self) -> Iterator[Finding]:
         """Lost, repeated, unfounded; and where all are there, whether each is as it must be."""

@@ -92,6 +92,10 @@ class Expected(NamedTuple):
         """The version that decided a tick; 0 if none did."""
         return max((each for each in self.versions.get(strategy_id, ()) if each[0] <= offset), default=(0, 0))[1]
 
+    def was_edited(self, strategy_id: str, first: int, last: int) -> bool:
+        """Whether a version took the place of another before one of these ticks."""
+        return any(first <= offset <= last for offset, _ in self.versions.get(strategy_id, ())[1:])
+
 
 class Rules(NamedTuple):
     """What a run was held to."""
