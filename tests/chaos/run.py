@@ -25,6 +25,9 @@ from tests.chaos.rig import Sender, inputs, make_topics
 SHARDS: Final = 4
 WORKERS: Final = 3
 BURST: Final = 100
+LEAST_TICKS: Final = 4_000
+"""Decided at least before a run may end: so that there is something to lose, however fast workers die."""
+
 MOST_NTH: Final = 4
 """A worker dies at its fourth checkpoint at the latest."""
 
@@ -109,7 +112,9 @@ class Director:
 
     @property
     def is_over(self) -> bool:
-        """Whether enough have died, at every step, and all that were to freeze have gone on."""
+        """Whether enough have died, at every step, over enough ticks, and all that were to freeze have gone on."""
+        if sum(self.progress.positions.values()) < LEAST_TICKS:
+            return False
         has_all = self.story.kills.keys() >= set(STEPS) and len(self.story.zombies) >= len(self.orders.freeze_at)
         return self.kills >= self.orders.kills and has_all and not self.frozen
 
