@@ -9,6 +9,7 @@ from yarl import URL
 
 from streams.errors import InputError, os_trouble
 from streams.kafka import transport
+from streams.kafka.knowing_assignor import KnowingAssignor
 from streams.kafka.ports import Shards
 from streams.kafka.security import for_faust
 from streams.settings import KNOWN, Settings
@@ -35,6 +36,7 @@ class TickgateApp(faust.App):
             broker_heartbeat_interval=settings.heartbeat_ms / 1000,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=settings.max_partition_fetch_bytes,
+            PartitionAssignor=KnowingAssignor,
             datadir=as_faust_reads_it(settings.data_dir or NOWHERE),
             stream_buffer_maxsize=MAX_BUFFERED_EVENTS,
             stream_recovery_delay=0.0,

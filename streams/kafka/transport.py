@@ -22,6 +22,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from streams.errors import in_words
+from streams.kafka.asking_again import ask_again
 from streams.kafka.faust_records import RunRecord, SingleRecord, fetch_record, run_records, single_records
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.ports import App
@@ -48,6 +49,8 @@ TOUCHED: Final = {
         "_ensure_consumer",
         "_fetch_records",
         "call_thread",
+        "crash",
+        "on_start",
         "seek_to_beginning",
         "seek_wait",
     ),
@@ -69,6 +72,7 @@ TOUCHED_NAMES: Final = {
     base.Consumer.getmany: ("consumer_generation_id", "perform_seek"),
     driver.AIOKafkaConsumerThread._create_worker_consumer: ("AIOKafkaConsumer",),  # noqa: SLF001 - that is the point
     AIOKafkaConsumer.__init__: ("_isolation_level", "_fetch_max_wait_ms", "_closed"),
+    AIOKafkaConsumer.start: ("_coordinator",),
 }
 """Inside Faust and aiokafka: the names that the code of a function looks up, and ours leans on."""
 
@@ -94,6 +98,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = self.consumer.settings.fetch_max_wait_ms  # noqa: SLF001 - as above
         self.raw = RawFetch(consumer)
         return consumer
+
+    async def on_start(self) -> None:
+        """Connect, and let no error of the group end in silence."""
+        await super().on_start()
+        ask_again(self._ensure_consumer()._coordinator, self.crash)  # noqa: SLF001 - see TOUCHED_NAMES
 
     async def _fetch_records(
         self,
