@@ -52,21 +52,24 @@ async def end_of(on_their_way: Sequence[tuple[Any, int]]) -> int:
 
 
 async def ended(producer: AIOKafkaProducer) -> None:
-    """Stop a producer, whatever state it is in, in bounded time. What has not arrived by then is not sent any more.
-
-    aiokafka flushes first. Where that takes too long, it leaves its sender at work and its connections open.
-    """
-    with contextlib.suppress(*NO_ANSWER):
+    """Stop a producer, whatever state it is in, in bounded time. What has not arrived by then is not sent any more."""
+    try:
         async with asyncio.timeout(CLOSING_S):
             await producer.stop()
+    except NO_ANSWER:
+        await _cut_off(producer)
+
+
+async def _cut_off(producer: AIOKafkaProducer) -> None:
+    """End what aiokafka leaves behind where it could not flush: its sender at work, and its connections open."""
     at_work = producer._sender.sender_task  # noqa: SLF001 - see TOUCHED_NAMES
-    if at_work is not None and not at_work.done():
+    if at_work is not None:
         at_work.cancel()  # it waits for its requests, which end with their connections
-        with contextlib.suppress(*NO_ANSWER):
-            async with asyncio.timeout(CLOSING_S):
-                await producer.client.close()
-        await given_up([at_work])
-        producer._message_accumulator.fail_all(KafkaConnectionError("the producer has been ended"))  # noqa: SLF001
+    with contextlib.suppress(*NO_ANSWER):
+        async with asyncio.timeout(CLOSING_S):
+            await producer.client.close()
+    await given_up([] if at_work is None else [at_work])
+    producer._message_accumulator.fail_all(KafkaConnectionError("the producer has been ended"))  # noqa: SLF001
 
 
 async def woken_within(wake: asyncio.Event, seconds: float | None) -> None:
