@@ -112,9 +112,10 @@ class Shards:
         for p in sorted(self._rows.keys() & set(partitions)):
             held = ", ".join(f"{table} up to {self._rows[p].position(table)}" for table in TABLES)
             log.info("shard %d goes on from its copy, which holds %s", p, held)
-        make = self._make
+        make, had_any = self._make, bool(self._owned)
         self._owned = {p: OwnedShard(p, make.transaction(p), self._ahead, self._around) for p in sorted(partitions)}
-        gc.collect()  # a shard is a circle of objects, and large; searches are too rare here to wait for one
+        if had_any:
+            gc.collect()  # a shard is a circle of objects, and large; searches are too rare here to wait for one
         await asyncio.gather(*(shard.open() for shard in self._owned.values()))
         self.waits_for = "Faust to hand over the rows of its shards and the strategies"
 
