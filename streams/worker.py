@@ -127,8 +127,12 @@ class Worker:
         return self._result(parts)
 
     async def _work(self, parts: Parts) -> None:
-        looks = (self._follow_offsets(parts), self._follow_ends(parts), self._say_what_is_late(parts))
-        followers = [*looks, self._watch(parts).work()]
+        followers = [
+            self._follow_offsets(parts),
+            self._follow_ends(parts),
+            self._say_what_is_late(parts),
+            self._watch(parts).work(),
+        ]
         following = [asyncio.create_task(each) for each in followers]
         watched = {
             asyncio.create_task(self._over.wait(), name="over"),

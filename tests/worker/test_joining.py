@@ -4,28 +4,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer
 
-from bench import reference
-from bench.kafka_ground import PARTITIONS, Place, import_strategies, make_topics
+from bench.kafka_ground import PARTITIONS, Place, make_topics
 from bench.kafka_worker import Worker
 from streams.kafka.kafka_process import KafkaProcess
-from tests.worker.conftest import a_place
 
-FEW = reference.make(5, 2_000, tickers=300, strategies=60)
 JOINED_S = 60
-
-
-@pytest.fixture
-def shaken(own_kafka: KafkaProcess, tmp_path: Path) -> Place:
-    """On a broker that may be shaken; with topics and strategies."""
-    place = a_place(own_kafka.bootstrap, own_kafka.kind, tmp_path)
-    make_topics(place)
-    import_strategies(place, FEW.strategies)
-    return place
 
 
 @pytest.mark.parametrize("into_s", [0.3, 0.6, 0.9])

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -21,7 +20,7 @@ from bench.kafka_answer import Answer, Mark, pairs_of_executions
 from bench.kafka_ground import PARTITIONS, Place, import_strategies, make_topics, tickgate
 from bench.kafka_worker import Worker
 from streams.kafka.kafka_process import KafkaProcess
-from tests.worker.conftest import a_place
+from tests.worker.conftest import FEW
 from tests.worker.inputs import Feed, positions, wait_until_done
 
 TICKS = 30_000
@@ -30,8 +29,6 @@ STEP = 0.002
 
 GONE = "the broker does not say where ticks end"
 """What a worker logs that has had no answer for two seconds."""
-
-FEW = reference.make(5, 2_000, tickers=300, strategies=60)
 
 
 @contextmanager
@@ -113,15 +110,6 @@ def test_one_that_is_still_recovering_ends_too_and_so_does_an_idle_one(once: Pla
         worker.wait_until_ready(PARTITIONS)
         worker.signal(signal.SIGTERM)
         assert worker.exit_code() == 0, worker.words()
-
-
-@pytest.fixture
-def shaken(own_kafka: KafkaProcess, tmp_path: Path) -> Place:
-    """On a broker that may be shaken; with topics and strategies."""
-    place = a_place(own_kafka.bootstrap, own_kafka.kind, tmp_path)
-    make_topics(place)
-    import_strategies(place, FEW.strategies)
-    return place
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
