@@ -25,6 +25,8 @@ ANSWER_TIMEOUT_S: Final = 10.0
 SEEN_TIMEOUT_S: Final = 30.0
 LOOK_AGAIN_S: Final = 0.05
 _AS_BROKER_SAYS: Final = -1
+_NO_CONTROLLER: Final = -1
+"""What a broker names that has lost its controllers, or that they have not taken in yet."""
 _RACES: Final = frozenset({"TOPIC_ALREADY_EXISTS", "UNKNOWN_TOPIC_OR_PART"})
 """Somebody was quicker, or one broker than the other. Whether all is as wanted is looked at before the end."""
 
@@ -69,14 +71,23 @@ class Cluster:
         self._ask(admin.incremental_alter_configs, alterations, "change its settings", only_look=only_look)
 
     def _metadata(self) -> ClusterMetadata:
-        try:
-            metadata = self._admin.list_topics(timeout=self.answer_timeout_s)
-        except KafkaException as error:
-            self._admin.poll(0)
-            raise trouble(error, self.bootstrap, "list the topics", self._heard.last) from error
+        """What the cluster knows of itself, once it has a controller: after an outage it may be without for a while."""
+        deadline = time.monotonic() + self.answer_timeout_s
+        while (metadata := self._ask_metadata()).controller_id == _NO_CONTROLLER:
+            if time.monotonic() > deadline:
+                problem = f"it has had no controller for {self.answer_timeout_s:g} s, and cannot make topics"
+                raise InputError(self.bootstrap, problem, "look at the logs of its controllers, then run it again")
+            time.sleep(LOOK_AGAIN_S)
         if metadata.controller_id not in metadata.brokers:
             raise InputError(self.bootstrap, "this broker has no controller, and cannot make topics", UNSUPPORTED)
         return metadata
+
+    def _ask_metadata(self) -> ClusterMetadata:
+        try:
+            return self._admin.list_topics(timeout=self.answer_timeout_s)
+        except KafkaException as error:
+            self._admin.poll(0)
+            raise trouble(error, self.bootstrap, "list the topics", self._heard.last) from error
 
     def _configs(self, names: list[str]) -> dict[str, Mapping[str, str | None]]:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
 
 from streams.cli import main
 from streams.errors import InputError
@@ -311,6 +312,34 @@ def test_the_command_says_what_it_did_and_ends_with_a_code(
 def test_a_broker_that_does_not_answer_is_told_with_its_address() -> None:
     with pytest.raises(InputError, match=r"127\.0\.0\.1:1: no answer.*Connection refused.*TICKGATE_BROKER"):
         Cluster("127.0.0.1:1", answer_timeout_s=2).standing(["ticks"])
+
+
+class Forgetful(Cluster):
+    """One whose first answers are those of a broker that its controllers have not taken in again, after an outage."""
+
+    without = 0
+
+    def _ask_metadata(self) -> ClusterMetadata:
+        metadata = super()._ask_metadata()
+        self.without -= 1
+        if self.without >= 0:
+            metadata.controller_id, metadata.brokers = -1, {}
+        return metadata
+
+
+def test_a_cluster_that_has_no_controller_for_a_while_is_asked_again(cluster: Cluster, names: TopicNames) -> None:
+    cluster = Forgetful(cluster.bootstrap)
+    cluster.without = 3
+    wanted = [Wanted(f"{names.prefix}ticks", 1, {})]
+    assert [step.creates for step in apply(cluster, wanted, grow=False)] == [True]
+    assert cluster.without < 0
+
+
+def test_one_that_stays_without_is_told_with_what_to_look_at(cluster: Cluster) -> None:
+    cluster = Forgetful(cluster.bootstrap, answer_timeout_s=0.5)
+    cluster.without = 1_000
+    with pytest.raises(InputError, match=r"has had no controller for 0\.5 s.*logs of its controllers"):
+        cluster.standing(["ticks"])
 
 
 def test_the_embedded_broker_is_told_to_make_its_topics_by_itself() -> None:
