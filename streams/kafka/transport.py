@@ -11,7 +11,7 @@ Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalan
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import faust.transport.consumer as base
@@ -85,6 +85,14 @@ def moved() -> list[str]:
     return gone + no_longer_used(TOUCHED_NAMES)
 
 
+def those_of(active: set[TP] | None, may_fetch: Callable[[TP], bool]) -> list[TopicPartition]:
+    """What of Faust's live set may be fetched, as a list of its own: aiokafka takes an empty set for "all".
+
+    Faust changes the set in another thread, at each rebalance and when recovery ends; so it is copied in one step.
+    """
+    return [TopicPartition(*tp) for tp in active.copy() if may_fetch(tp)] if active else []
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Fetches runs, in a thread of its own."""
 
@@ -117,8 +125,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return {}
         if consumer._closed:  # noqa: SLF001 - see TOUCHED
             raise ConsumerStoppedError
-        # A list of its own: Faust empties the live set when recovery ends, and aiokafka takes an empty one for "all".
-        wanted = [TopicPartition(*tp) for tp in active_partitions or () if owner.may_fetch(tp)]
+        wanted = those_of(active_partitions, owner.may_fetch)
         if not wanted:
             await asyncio.sleep(NOTHING_WANTED_S)
             return {}

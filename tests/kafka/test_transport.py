@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from faust.types import TP
 
 from streams.kafka import transport
 from tests.house.tree import ROOT
@@ -122,6 +123,19 @@ def test_other_topics_come_record_by_record(real_broker: SharedBroker, prefix: s
     worker.read_until(lambda each: sum("record" in line for line in each.said) >= 12)
     found = sorted(each["record"] for each in worker.said if "record" in each)
     assert found == sorted([i % PARTITIONS, i // PARTITIONS, str(i)] for i in range(12))
+
+
+def test_faust_may_change_what_is_active_while_it_is_looked_at() -> None:
+    active = {TP("ticks", partition) for partition in range(PARTITIONS)}
+
+    def may_fetch(tp: TP) -> bool:
+        """Changes the set, as another thread would at a rebalance."""
+        active.discard(tp)
+        active.update(TP("ticks", PARTITIONS + more) for more in range(100))
+        return tp.partition > 0
+
+    assert sorted(tp.partition for tp in transport.those_of(active, may_fetch)) == [1, 2, 3]
+    assert transport.those_of(None, may_fetch) == []
 
 
 def test_nothing_that_is_touched_inside_faust_has_moved() -> None:
