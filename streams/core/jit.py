@@ -10,8 +10,8 @@ looks into the machine code for what it must not find.
 
 Compiled code keeps the interpreter's lock (GIL). To let go of it looks free, and gives the fetching thread a chance;
 but a step calls a dozen of these functions, each for microseconds, and whoever lets go waits until the other thread's
-turn is over. At 50,000 ticks/s that made the median latency half as long again and the p99 up to four times as long, and
-brought no throughput: ARCHITECTURE.md has the figures.
+turn is over. At 50,000 ticks/s that made the median latency half as long again, and the p99 up to four times as
+long; it brought no throughput. ARCHITECTURE.md has the figures.
 """
 
 from collections.abc import Callable
