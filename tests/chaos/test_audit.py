@@ -232,7 +232,7 @@ def test_ticks_that_a_position_skips_are_lost(good: Journal) -> None:
 
 
 def test_a_position_that_stands_elsewhere_than_its_executions_is_found(good: Journal) -> None:
-    found(moved(good, 4, -30), "unfounded")
+    found(moved(good, 6, -30), "unfounded")
 
 
 @pytest.mark.parametrize("exactly_once", [True, False])
