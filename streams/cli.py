@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from streams import __version__
-from streams.commands import demo, feed, settings, strategies, topics, worker
+from streams.commands import demo, feed, settings, strategies, strategy_moves, topics, worker
 from streams.commands.plainly import told_plainly
 
 
@@ -73,6 +73,8 @@ def shown_progress(wanted: bool | None) -> Iterator[Callable[[int, int | None], 
 
 for command in (demo.demo, feed.feed, settings.settings, strategies.strategies, topics.topics, worker.worker):
     main.add_command(command)
+for command in strategy_moves.COMMANDS:
+    strategies.strategies.add_command(command)
 
 if __name__ == "__main__":
     main()

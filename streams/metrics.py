@@ -74,6 +74,7 @@ class Metrics:
         self._lost = self._counter(
             "tickgate_lost_records", "Records that the broker deleted before they were read.", "topic"
         )
+        self._old_calls = self._counter("tickgate_deprecated_calls", "Calls of functions that will go.", "name")
         self._duration = Histogram(
             "tickgate_checkpoint_duration_seconds",
             "Time from the first send of a checkpoint until it is true.",
@@ -117,6 +118,10 @@ class Metrics:
     def dead_letters(self, topic: str, reason: str, count: int) -> None:
         """Count records that were refused."""
         self._dead.labels(topic, reason).inc(count)
+
+    def deprecated_call(self, name: str) -> None:
+        """Count a call of a function that will go."""
+        self._old_calls.labels(name).inc()
 
     def lost(self, topic: str, partition: int, count: int) -> None:
         """Count records that were gone before they were read."""

@@ -46,7 +46,7 @@ def read_strategies(path: Path) -> StrategyFile:
 
 def write_strategies(strategies: Iterable[Strategy], path: Path) -> None:
     """Write strategies as JSON lines, whole or not at all; fields at their default are left out."""
-    write_whole(path, (json.dumps(_as_fields(strategy), ensure_ascii=False) + "\n" for strategy in strategies))
+    write_whole(path, (json.dumps(as_fields(strategy), ensure_ascii=False) + "\n" for strategy in strategies))
 
 
 def _entries(path: Path) -> Iterator[Entry]:
@@ -188,7 +188,7 @@ class _Reader:
 _DEFAULTS: Final = Strategy(strategy_id="", timeframe="")
 
 
-def _as_fields(strategy: Strategy) -> dict[str, Any]:
+def as_fields(strategy: Strategy) -> dict[str, Any]:
     """A strategy as the fields of one line, always in the same order."""
     fields: dict[str, Any] = {
         "strategy_id": strategy.strategy_id,

@@ -59,6 +59,7 @@ def busy() -> Metrics:
     metrics = Metrics()
     metrics.done(DONE)
     metrics.dead_letters("ticks", "truncated", 2)
+    metrics.deprecated_call("old")
     metrics.lost("ticks", 3, 4)
     metrics.recovered("ticks", 3, 1.5)
     metrics.shard(RUNNING)

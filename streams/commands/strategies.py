@@ -32,7 +32,7 @@ def import_(*, file: Path, dry_run: bool, prune: bool) -> None:
 
     with told_plainly():
         current = settings()
-        topic, schemas = current.topics.strategy_changes, _schemas(current, may_register=not dry_run)
+        topic, schemas = current.topics.strategy_changes, schemas_of(current, may_register=not dry_run)
         read = read_strategies(file)
         security = for_confluent(current)
         standing = read_standing(current.broker, topic, schemas, security)
@@ -40,7 +40,7 @@ def import_(*, file: Path, dry_run: bool, prune: bool) -> None:
         if not dry_run:
             ts_ms = time.time_ns() // 1_000_000
             write_changes(current.broker, topic, schemas, changes, ts_ms, security=security)
-    _warn([*read.warnings, *standing.warnings])
+    warn([*read.warnings, *standing.warnings])
     if dry_run:
         for change in changes:
             click.echo(f"{change.strategy_id}: version {change.version}, {change.status}")
@@ -58,7 +58,7 @@ def export(*, out: Path | None) -> None:
 
     with told_plainly():
         current = settings()
-        schemas = _schemas(current, may_register=False)
+        schemas = schemas_of(current, may_register=False)
         standing = read_standing(current.broker, current.topics.strategy_changes, schemas, for_confluent(current))
         if out is not None:
             write_strategies(standing.alive, out)
@@ -67,12 +67,12 @@ def export(*, out: Path | None) -> None:
                 written = Path(folder) / "strategies.jsonl"
                 write_strategies(standing.alive, written)
                 click.echo(written.read_text(encoding="utf-8"), nl=False)
-    _warn(standing.warnings)
+    warn(standing.warnings)
     if out is not None:
         click.echo(f"{len(standing.alive)} strategies in {out}", err=True)
 
 
-def _schemas(current: Settings, *, may_register: bool) -> "Schemas":
+def schemas_of(current: Settings, *, may_register: bool) -> "Schemas":
     """Where this environment has its schemas from."""
     from streams.kafka.schema_source import open_schemas, registry_told
 
@@ -81,6 +81,7 @@ def _schemas(current: Settings, *, may_register: bool) -> "Schemas":
         return open_schemas(url, time.monotonic, prefix=current.topic_prefix, may_register=may_register)
 
 
-def _warn(warnings: Iterable[str]) -> None:
+def warn(warnings: Iterable[str]) -> None:
+    """What is odd, and no error."""
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)

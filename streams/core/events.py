@@ -68,6 +68,12 @@ class Strategy:
         return self.mode or default
 
 
+class Tombstone(NamedTuple):
+    """The end of a strategy. Behind it nothing is known of it any more, but for what it fired."""
+
+    strategy_id: str
+
+
 class Fire(NamedTuple):
     """The first tick of a pair in a bucket. `ticker` is empty where the whole universe runs."""
 

@@ -64,6 +64,11 @@ REMEMBERED: Final = 0
 """The version of a strategy of which only what it fired is known. No real version is 0."""
 
 
+def remembered(strategy_id: str) -> Strategy:
+    """What stands for one of which only what it fired is known."""
+    return Strategy(strategy_id, "", version=REMEMBERED)
+
+
 class LimitError(ValueError):
     """The shard holds as much as it may."""
 
@@ -116,11 +121,19 @@ class Index:
         return settled
 
     def stand(self, strategy: Strategy) -> None:
-        """Put in force what stands elsewhere already, and was settled there."""
-        entry = self.entries.get(strategy.strategy_id)
-        if entry is not None and entry.strategy.version != REMEMBERED:
-            raise ValueError(f"strategy {strategy.strategy_id!r} stands here already; hand in what changes")
-        self._accept(entry, strategy)
+        """Put in force what was settled elsewhere, whatever stands here."""
+        self._accept(self.entries.get(strategy.strategy_id), strategy)
+
+    def forget(self, strategy_id: str) -> None:
+        """Know nothing of a strategy any more, but for what it fired; its next version is its first."""
+        entry = self.entries.get(strategy_id)
+        if entry is None:
+            return
+        self._refuse_too_many_pairs(entry, NOBODY)
+        self._stop(entry)
+        entry.strategy = remembered(strategy_id)
+        self.warnings.pop(strategy_id, None)
+        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
 
     def _accept(self, entry: Entry | None, change: Strategy) -> None:
         """Put a version in force."""
@@ -195,7 +208,7 @@ class Index:
     def remember(self, strategy_id: str, last_run_ms: int, floor_ms: int) -> int:
         """Give a number to a strategy that is known only by what it fired; its next version is its first here."""
         entry = self._entry(strategy_id)
-        entry.strategy = replace(entry.strategy, version=REMEMBERED)
+        entry.strategy = remembered(strategy_id)
         entry.last_run_ms, entry.floor_ms = last_run_ms, floor_ms
         return entry.number
 

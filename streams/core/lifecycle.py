@@ -24,13 +24,18 @@ Warts, and why they stay:
   and is judged generously. That is right: the refused one may have been the bad half of two.
 - The log keeps what it got last, not what was accepted. If a record is refused or stale and no good one
   follows, compaction may leave just that one, and a worker that starts later knows nothing else. So whoever
-  writes to the log must write what stands once more behind it (a tombstone, where nothing stands); to
-  everybody else that is REPEATED.
-- A tombstone is not a change and does not come here: it deletes whatever is there. Behind it nothing is known
-  of the strategy any more, and an old record that is repeated after it would be born again. Keep the deleted
-  state for as long as old records may arrive, or refuse what is older than the tombstone by its position.
+  wrote it must write what stands behind it: a tombstone, where nothing stands; else two versions above both. To write
+  what stands once more under its own version is not enough: where compaction has come just past the bad record, that
+  would be stale to who starts then; and the very next version may be no legal move from the bad one.
+- A tombstone is not a change and does not come here: it deletes whatever is there, an active strategy too. Behind
+  it nothing is known of the strategy any more, for anybody, as if it had never been: its next version is a birth,
+  whatever its number. Compaction takes away first what stood before the tombstone, and then the tombstone, so who
+  counted on from what stood before would see another strategy than who starts later. The price: an old record that
+  is repeated behind the tombstone is born again. So whoever deletes writes a deleted version first, which conflicts
+  with what another writer makes of the same state, and then the tombstone.
+- What a strategy fired is not known here but in the shards, and stays there: never twice holds across a tombstone.
 - To be made again, a deleted strategy goes through a birth like an unknown one: whether the deleted state is
-  still known depends on compaction, so both must allow the same.
+  still known depends on its tombstone, so both must allow the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping

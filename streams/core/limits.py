@@ -39,4 +39,7 @@ MAX_SCHEMA_DEPTH: Final = 16
 MAX_SCHEMA_STEPS: Final = 4096
 """Steps of one decode plan."""
 
+MAX_REASON_CHARACTERS: Final = 1_000
+"""Why a strategy was changed, for people."""
+
 MAX_COALESCE_MS: Final = 60_000

@@ -40,11 +40,15 @@ class Oracle:
         settled = settle(old, change)
         if settled.verdict is not Verdict.ACCEPTED:
             return settled
-        self._forget(change.strategy_id, old)
+        self._end(change.strategy_id, old)
         self.strategies[change.strategy_id] = change
         if change.status is Status.ACTIVE:
             self._put_in_force(change)
         return settled
+
+    def forget(self, strategy_id: str) -> None:
+        """A strategy's tombstone: its next version is its first, and what it fired stays."""
+        self._end(strategy_id, self.strategies.pop(strategy_id, None))
 
     def tick(self, tick: Tick) -> list[Fire]:
         """One trade."""
@@ -112,7 +116,7 @@ class Oracle:
         timeframe = self.timeframes[strategy.strategy_id]
         return bucket_start(ts_ms, timeframe, strategy.time_zone, strategy.session)
 
-    def _forget(self, strategy_id: str, old: Strategy | None) -> None:
+    def _end(self, strategy_id: str, old: Strategy | None) -> None:
         """Take the old version out of force; what it fired stays."""
         for ticker in old.universe if old else ():
             self.watchers[ticker].discard(strategy_id)

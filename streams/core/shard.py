@@ -107,8 +107,12 @@ class Shard:
         return self.index.change(change)
 
     def stand(self, strategy: Strategy) -> None:
-        """Take a strategy as it stands, when the shard is made: it was settled where it is kept."""
+        """Take a strategy as it stands: it was settled where it is kept, and is not settled here again."""
         self.index.stand(strategy)
+
+    def forget(self, strategy_id: str) -> None:
+        """Take a strategy's tombstone: only what it fired is known of it from the next step on."""
+        self.index.forget(strategy_id)
 
     def clock(self, ts_ms: int) -> Fires:
         """Move stream time on without a tick."""

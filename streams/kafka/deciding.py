@@ -4,11 +4,11 @@ The strategies change between two emissions only, so all decisions of one checkp
 position row says on which.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from streams.core.columns import Counters, Int64s
-from streams.core.events import Strategy
+from streams.core.events import Strategy, Tombstone
 from streams.core.executions import Executions, joined
 from streams.core.index import LimitError
 from streams.core.records import NO_RECORDS
@@ -65,18 +65,13 @@ class Deciding:
         topics = self._layout.topics
         self._executions = Executions(shard, topics.ticks, partition, self._encoder.schema_id("execution"))
 
-    def change(self, strategy: Strategy) -> str:
-        """Put a strategy's version in force; says why it could not be, where a bound forbids it."""
-        return self._refusal(self.shard.change, strategy)
-
-    def stand(self, strategy: Strategy) -> str:
-        """Put a strategy in force as it stands, before the first tick; the same."""
-        return self._refusal(self.shard.stand, strategy)
-
-    @staticmethod
-    def _refusal(put_in_force: Callable[[Strategy], object], strategy: Strategy) -> str:
+    def stand(self, stands: Strategy | Tombstone) -> str:
+        """Take what stands of a strategy, as it was settled for all shards; says why not, where a bound forbids it."""
         try:
-            put_in_force(strategy)
+            if isinstance(stands, Tombstone):
+                self.shard.forget(stands.strategy_id)
+            else:
+                self.shard.stand(stands)
         except (LimitError, TooManyTickersError) as error:
             return str(error)
         return ""

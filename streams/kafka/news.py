@@ -24,9 +24,9 @@ class News:
         for each in news:
             partition, offset = each.place
             if isinstance(each, Change):
-                problem = deciding.change(each.strategy)
+                problem = deciding.stand(each.stands)
                 if problem:
-                    log.error("shard %d leaves %r out: %s", deciding.partition, each.strategy.strategy_id, problem)
+                    log.error("shard %d leaves %r out: %s", deciding.partition, each.stands.strategy_id, problem)
             else:
                 self.refusals.append(each)
             self.changes[partition] = max(offset + 1, self.changes.get(partition, 0))

@@ -211,7 +211,9 @@ class Shards:
     def _put_in_force(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:
         """Give shards the strategies as they stand. What changes meanwhile they are told too."""
         for strategy_id in ids:
-            strategy = self._book.strategies[strategy_id]  # made anew each time: once for all shards
+            strategy = self._book.strategies.get(strategy_id)  # made anew each time: once for all shards
+            if strategy is None:
+                continue  # deleted meanwhile
             for deciding in shards:
                 problem = deciding.stand(strategy)
                 if problem:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from streams.core.events import Strategy
+from streams.core.events import Strategy, Tombstone
 from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Decoder
 from streams.kafka.fetch import Bounds, RawRun
@@ -42,10 +42,10 @@ class Place(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A strategy's version that counts."""
+    """A strategy's version that counts, or the tombstone of one."""
 
     place: Place
-    strategy: Strategy
+    stands: Strategy | Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class StrategyBook:
     def __init__(self, topic: str, partitions: int, decoder: Decoder) -> None:
         self.topic, self.partitions = topic, partitions
         self.strategies = PackedStrategies()
-        """Deleted ones too: their version goes on counting."""
+        """Deleted ones too, until their tombstone: their version goes on counting."""
         self.positions: dict[int, int] = {}
         """Of each partition, the offset up to which it is in here."""
         self.taken: dict[int, int] = {}

@@ -5,23 +5,14 @@ stands.
 """
 
 from collections.abc import MutableMapping
-from dataclasses import replace
-from typing import NamedTuple
 
-from streams.core.events import Status, Strategy
+from streams.core.events import Strategy, Tombstone
 from streams.core.lifecycle import Verdict, settle
 from streams.errors import shortened
 from streams.kafka.bad_values import BadValueError, Reason
 from streams.kafka.codec import Decoder
 from streams.kafka.strategy_records import strategy_of
 from streams.kafka.whole_topic import Record
-
-
-class Tombstone(NamedTuple):
-    """A record without a value: it deletes what stands under its key."""
-
-    strategy_id: str
-
 
 Read = Strategy | Tombstone | Reason
 """A version, a deletion, or what is wrong with the record."""
@@ -42,20 +33,19 @@ def read(record: Record, decoder: Decoder) -> Read:
     return change
 
 
-def put(strategies: MutableMapping[str, Strategy], found: Read) -> Strategy | Reason | None:
-    """Let it count. Returns the version that stands now; why it is refused; or None, where nothing has changed.
+def put(strategies: MutableMapping[str, Strategy], found: Read) -> Strategy | Tombstone | Reason | None:
+    """Let it count. Returns what stands now, or that nothing does; why it is refused; None where nothing has changed.
 
-    Deleted strategies stay: one that is born again under the same id goes on counting.
+    A deleted version stays until its tombstone: one that is born again before it goes on counting.
     """
     if isinstance(found, Reason):
         return found
-    change = deleted(strategies.get(found.strategy_id)) if isinstance(found, Tombstone) else found
-    if change is None:
-        return None
-    settled = settle(strategies.get(change.strategy_id), change)
+    if isinstance(found, Tombstone):
+        return None if strategies.pop(found.strategy_id, None) is None else found
+    settled = settle(strategies.get(found.strategy_id), found)
     if settled.verdict is Verdict.ACCEPTED:
-        strategies[change.strategy_id] = change
-        return change
+        strategies[found.strategy_id] = found
+        return found
     if not settled.verdict.is_refusal:
         return None
     problem, _, remedy = settled.reason.partition("; ")
@@ -71,10 +61,3 @@ def id_of(record: Record) -> str:
         return record.key.decode()
     except UnicodeDecodeError as error:
         raise BadValueError(Reason("bad_key", "its key is not UTF-8", remedy)) from error
-
-
-def deleted(now: Strategy | None) -> Strategy | None:
-    """What a tombstone makes of what stands: one that comes before the deletion deletes."""
-    if now is None or now.status is Status.DELETED:
-        return None
-    return replace(now, status=Status.DELETED, version=now.version + 1)

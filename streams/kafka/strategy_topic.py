@@ -1,10 +1,11 @@
 """The strategies that stand on `strategy-changes`, and what makes them those of a file.
 
 One record is added for each strategy that differs, with the version that follows the one that stands. A strategy is
-deleted by a version that says so; it keeps its version, so that one born again under its id goes on counting.
+deleted by a version that says so and, right behind it, the tombstone: the one tells why and holds off whoever edits the
+same state, the other lets compaction forget both. A worker that was away meets the tombstone, or nothing at all.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -47,11 +48,18 @@ class Standing(NamedTuple):
         return [strategy for strategy in found if strategy.status is not Status.DELETED]
 
 
-def read_standing(bootstrap: str, topic: str, schemas: Schemas, security: Mapping[str, str] = NO_SECURITY) -> Standing:
-    """Read the topic and fold it, as every worker does; raises `InputError`."""
+def read_standing(
+    bootstrap: str,
+    topic: str,
+    schemas: Schemas,
+    security: Mapping[str, str] = NO_SECURITY,
+    noted: Callable[[Record], None] = lambda _: None,
+) -> Standing:
+    """Read the topic and fold it, as every worker does; `noted` is told each record. Raises `InputError`."""
     found, decoder = Standing({}, []), Decoder(schemas, RECORD)
     with registry_told():
         for record in read_whole(bootstrap, topic, security):
+            noted(record)
             problem = fold(found.strategies, record, decoder)
             if problem:
                 found.warnings.append(f"{topic}, partition {record.partition}, offset {record.offset}: {problem}")
@@ -74,6 +82,28 @@ def differences(standing: Mapping[str, Strategy], wanted: Collection[Strategy], 
             for strategy_id, now in sorted(standing.items())
             if strategy_id not in kept and now.status is not Status.DELETED
         ]
+    return _allowed(standing, changes)
+
+
+def edited(
+    standing: Mapping[str, Strategy], strategy_ids: Iterable[str], edit: Callable[[Strategy], Strategy]
+) -> list[Strategy]:
+    """The versions that make some of what stands as `edit` has it; raises `InputError` as `differences` does."""
+    found = [alive(standing, strategy_id) for strategy_id in dict.fromkeys(strategy_ids)]
+    return _allowed(standing, [_next_version(now, wanted) for now in found if (wanted := edit(now)) != now])
+
+
+def alive(standing: Mapping[str, Strategy], strategy_id: str) -> Strategy:
+    """One that stands and is not deleted; raises `InputError`."""
+    now = standing.get(strategy_id)
+    if now is None or now.status is Status.DELETED:
+        remedy = "see those that stand by `tickgate strategies list`"
+        raise InputError(f"strategy {shortened(strategy_id)}", "there is no such strategy", remedy)
+    return now
+
+
+def _allowed(standing: Mapping[str, Strategy], changes: list[Strategy]) -> list[Strategy]:
+    """The changes, if each may follow what stands."""
     for change in changes:
         settled = settle(standing.get(change.strategy_id), change)
         if settled.verdict is not Verdict.ACCEPTED:
@@ -106,11 +136,17 @@ def write_changes(  # noqa: PLR0913 - the last by name
     ts_ms: int,
     *,
     security: Mapping[str, str] = NO_SECURITY,
+    source: str = _SOURCE,
+    reason: str = "",
 ) -> None:
     """Send changes, and wait until the broker has every one; raises `InputError` for the first that it has not."""
     with registry_told():
         encoder = Encoder(schemas, [RECORD])
-    records = [(change.strategy_id, _value(encoder, change, ts_ms)) for change in changes]
+    records: list[tuple[str, bytes | None]] = []
+    for change in changes:
+        records.append((change.strategy_id, _value(encoder, change, ts_ms, source, reason)))
+        if change.status is Status.DELETED:
+            records.append((change.strategy_id, None))
     heard = Heard()
     producer = Producer({**_options(bootstrap, heard), **security})
     refused: list[tuple[str, KafkaError]] = []
@@ -129,9 +165,9 @@ def write_changes(  # noqa: PLR0913 - the last by name
         raise trouble(KafkaException(error), place, "write it", heard.last)
 
 
-def _value(encoder: Encoder, change: Strategy, ts_ms: int) -> bytes:
+def _value(encoder: Encoder, change: Strategy, ts_ms: int, source: str, reason: str) -> bytes:
     """The value of one record, no larger than workers take it."""
-    value = encoder.encode(RECORD, record_of(change, ts_ms, source=_SOURCE))
+    value = encoder.encode(RECORD, record_of(change, ts_ms, source=source, reason=reason))
     if len(value) > MAX_VALUE_BYTES:
         problem = f"takes {len(value)} bytes in a record, {MAX_VALUE_BYTES} are the limit"
         raise InputError(f"strategy {shortened(change.strategy_id)}", problem, 'split its universe, or write "all"')
@@ -153,7 +189,7 @@ def _options(bootstrap: str, heard: Heard) -> dict[str, Any]:
     }
 
 
-def _produce(producer: Producer, topic: str, key: bytes, value: bytes, told: Any) -> None:  # noqa: ANN401 - a callback
+def _produce(producer: Producer, topic: str, key: bytes, value: bytes | None, told: Any) -> None:  # noqa: ANN401 - a callback
     """Hand over one record; waits while the producer's queue is full."""
     while True:
         try:

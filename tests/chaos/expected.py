@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from streams.core.conditions import ConditionTable
-from streams.core.events import Fire, Mode, Status, Strategy
+from streams.core.events import Fire, Mode, Status, Strategy, Tombstone
 from streams.core.limits import NEVER
 from streams.core.oracle import Oracle
 from tests.chaos.journal import Cut, InputChange, InputTick, Journal, shard_of
@@ -80,7 +80,7 @@ class Expected(NamedTuple):
     misplaced: list[Misplaced]
     cuts: list[Cut]
     versions: dict[str, list[tuple[int, int]]]
-    """By strategy: from which tick on, which version."""
+    """By strategy, in order: from which tick on, which version; 0 behind a tombstone."""
     ticks: int
 
     @property
@@ -90,7 +90,8 @@ class Expected(NamedTuple):
 
     def version_at(self, strategy_id: str, offset: int) -> int:
         """The version that decided a tick; 0 if none did."""
-        return max((each for each in self.versions.get(strategy_id, ()) if each[0] <= offset), default=(0, 0))[1]
+        found = [version for start, version in self.versions.get(strategy_id, ()) if start <= offset]
+        return found[-1] if found else 0
 
     def was_edited(self, strategy_id: str, first: int, last: int) -> bool:
         """Whether a version took the place of another before one of these ticks."""
@@ -147,7 +148,10 @@ def misplaced(journal: Journal, shard: int, before: int, known: Mapping[int, int
 def take_changes(found: Expected, journal: Journal, changes: list[InputChange], next_offset: int) -> None:
     """Let the strategies move on; the letters of those refused are the first shard's to write."""
     for each in changes:
-        if each.change is not None:
+        if isinstance(each.change, Tombstone):
+            found.oracle.forget(each.change.strategy_id)
+            found.versions.setdefault(each.change.strategy_id, []).append((next_offset, 0))
+        elif each.change is not None:
             found.oracle.change(each.change)
             found.versions.setdefault(each.change.strategy_id, []).append((next_offset, each.change.version))
         if each.refused and found.oracle.shard == 0:
@@ -189,6 +193,9 @@ def executions(oracle: ShardOracle, journal: Journal, shard: int, row: int, tick
 
 
 def all_versions(journal: Journal) -> Versions:
-    """Every version that ever counted, by strategy and number."""
-    changes = (each.change for part in journal.changes.values() for each in part if each.change)
-    return {(each.strategy_id, each.version): each for each in changes if each.status is Status.ACTIVE}
+    """Every version that ever counted, by strategy and number. The market gives no number twice, tombstone or not."""
+    changes = (each.change for part in journal.changes.values() for each in part)
+    found = [each for each in changes if isinstance(each, Strategy) and each.status is Status.ACTIVE]
+    versions = {(each.strategy_id, each.version): each for each in found}
+    assert len(versions) == len(found), "executions name a version, and nothing else tells two of one number apart"
+    return versions

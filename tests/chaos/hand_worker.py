@@ -8,7 +8,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from streams.core.events import Tick
+from streams.core.events import Tick, Tombstone
 from streams.core.executions import Executions
 from streams.core.shard import Shard, Ticks
 from streams.core.state_rows import StateRows
@@ -42,7 +42,9 @@ class HandShard:
     ) -> Iterator[Out]:
         """What one checkpoint sends."""
         for change in changes:
-            if change.change is not None:
+            if isinstance(change.change, Tombstone):
+                self.shard.forget(change.change.strategy_id)
+            elif change.change is not None:
                 self.shard.change(change.change)
             if change.refused and self.number == 0:
                 yield self._letter(self.names.strategy_changes, change)

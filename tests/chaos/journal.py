@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from confluent_kafka.admin import AdminClient
 
 from streams.core.conditions import ConditionTable
-from streams.core.events import Status, Strategy, Tick
+from streams.core.events import Strategy, Tick, Tombstone
 from streams.core.lifecycle import Verdict, settle
 from streams.core.records import EncodedRecords, partitions_of
 from streams.core.shard import Shard
@@ -35,13 +34,13 @@ class InputTick(NamedTuple):
 
 
 class InputChange(NamedTuple):
-    """A record of `strategy-changes`: the version that it brings, or the word for why it is refused.
+    """A record of `strategy-changes`: the version that it brings, a deletion, or the word for why it is refused.
 
     Neither: it changes nothing.
     """
 
     record: Record
-    change: Strategy | None
+    change: Strategy | Tombstone | None
     refused: str
 
 
@@ -184,9 +183,7 @@ def _change(standing: dict[str, Strategy], record: Record, decoder: Decoder) -> 
     except BadValueError as error:
         return InputChange(record, None, error.reason.word)
     if change is None:  # a tombstone deletes what stands
-        if now is None or now.status is Status.DELETED:
-            return InputChange(record, None, "")
-        change = replace(now, status=Status.DELETED, version=now.version + 1)
+        return InputChange(record, Tombstone(strategy_id) if standing.pop(strategy_id, None) else None, "")
     if change.strategy_id != strategy_id:
         return InputChange(record, None, "other_key")
     verdict = settle(now, change).verdict

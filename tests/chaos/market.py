@@ -1,5 +1,6 @@
 """A small made-up market with all that may go wrong in it, from a seed: ticks, edits of strategies, bad records."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
@@ -25,6 +26,10 @@ TICKS: Final = "ticks"
 CHANGES: Final = "strategy-changes"
 BY_KEY: Final = -1
 CHANGES_EVERY: Final = 60
+GENERATIONS: Final = 9
+VERSIONS_OF_ONE: Final = 1_000
+"""A strategy is born so often, each time under lower numbers than before; so no number stands for two versions."""
+
 BAD_EVERY: Final = 90
 """Ticks between two of them, in the mean."""
 
@@ -47,12 +52,14 @@ class Market:
         self.tickers = [f"T{number}" for number in range(tickers)]
         self.ids = [f"s{number}" for number in range(strategies)]
         self.standing: dict[str, Strategy] = {}
+        """The last version of each; of one behind a tombstone, a deleted one that was never sent."""
+        self.graves: Counter[str] = Counter()
         self.now_ms = START_MS
         self._encoder = Encoder(FileSchemas(), ["strategy_change"])
 
     def opening(self) -> list[Sent]:
         """The first version of each strategy."""
-        return [self._sent(self._born(strategy_id)) for strategy_id in self.ids]
+        return [self._sent(self._born(strategy_id, self._first_version(strategy_id))) for strategy_id in self.ids]
 
     def ticks(self, count: int) -> Iterator[Sent]:
         """So many ticks, with edits and bad records between them."""
@@ -82,7 +89,7 @@ class Market:
         astray = good._replace(partition=0)
         return self.pick.choice((bad, bad, bad, good._replace(key=None), astray))
 
-    def _born(self, strategy_id: str, version: int = 1) -> Strategy:
+    def _born(self, strategy_id: str, version: int) -> Strategy:
         universe = frozenset(self.pick.sample(self.tickers, min(self.pick.choice(SIZES), len(self.tickers))))
         mode = self.pick.choice((None, None, None, Mode.LEGACY, Mode.PER_TICKER))
         timeframe = self.pick.choice((*TIMEFRAMES * 4, "5 minutes"))
@@ -93,7 +100,20 @@ class Market:
         old = self.standing[self.pick.choice(self.ids)]
         if not self.pick.randrange(8):
             return self._bad_change(old)
+        chances = 6 if old.status is Status.DELETED else 20
+        if self.graves[old.strategy_id] < GENERATIONS - 1 and not self.pick.randrange(chances):
+            return self._tombstone(old)
         return self._sent(self._next(old))
+
+    def _first_version(self, strategy_id: str) -> int:
+        return VERSIONS_OF_ONE * (GENERATIONS - self.graves[strategy_id])
+
+    def _tombstone(self, old: Strategy) -> Sent:
+        """Behind it everything may begin anew, under any number."""
+        self.graves[old.strategy_id] += 1
+        version = self._first_version(old.strategy_id) - 1
+        self.standing[old.strategy_id] = replace(old, status=Status.DELETED, version=version)
+        return Sent(CHANGES, old.strategy_id.encode(), None)
 
     def _next(self, old: Strategy) -> Strategy:
         version = old.version + 1

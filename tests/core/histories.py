@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 
 from streams.core.columns import fire_columns
 from streams.core.conditions import ConditionTable
-from streams.core.events import Clock, Fire, Mode, Status, Strategy, Tick
+from streams.core.events import Clock, Fire, Mode, Status, Strategy, Tick, Tombstone
 from streams.core.kernel import CLOCK
-from streams.core.lifecycle import settle
+from streams.core.lifecycle import Verdict, settle
 from streams.core.limits import MAX_TS_MS, NEVER
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard, Ticks
 from streams.core.tickers import Tickers
 
-Event = Tick | Clock | Strategy
+Change = Strategy | Tombstone
+Event = Tick | Clock | Change
 T = TypeVar("T")
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -148,6 +149,10 @@ def history(pick: Pick, max_events: int = 60) -> list[Event]:
         match pick(play.kinds) if kind == "?" else kind:
             case "s":
                 sid = pick(play.ids)
+                if sid in standing and not pick(range(12)):
+                    events.append(Tombstone(sid))
+                    standing[sid] = None
+                    continue
                 new = change(pick, play, sid, standing.get(sid))
                 standing[sid] = settle(standing.get(sid), new).strategy
                 events.append(new)
@@ -191,12 +196,20 @@ def shard_with_small_buffers(default_mode: Mode, *, tracked: bool = True) -> Sha
     return shard
 
 
+def tell(told: Oracle | Shard, change: Change) -> bool:
+    """Hand over a change; says whether it counts."""
+    if isinstance(change, Tombstone):
+        told.forget(change.strategy_id)
+        return True
+    return told.change(change).verdict is Verdict.ACCEPTED
+
+
 def fires_of_oracle(oracle: Oracle, events: Sequence[Event]) -> list[Fire]:
     """All fires, in order."""
     fires: list[Fire] = []
     for event in events:
-        if isinstance(event, Strategy):
-            oracle.change(event)
+        if isinstance(event, Change):
+            tell(oracle, event)
         else:
             fires += oracle.tick(event) if isinstance(event, Tick) else oracle.clock(event)
     return fires
@@ -207,7 +220,7 @@ def batches(events: Sequence[Event], sizes: Sequence[int]) -> list[list[Event]]:
     cuts = set(accumulate(sizes))
     parts: list[list[Event]] = [[]]
     for at, event in enumerate(events):
-        if at in cuts or isinstance(event, Strategy) or (parts[-1] and isinstance(parts[-1][-1], Strategy)):
+        if at in cuts or isinstance(event, Change) or (parts[-1] and isinstance(parts[-1][-1], Change)):
             parts.append([])
         parts[-1].append(event)
     return [part for part in parts if part]
@@ -217,10 +230,10 @@ def fires_of_shard(shard: Shard, events: Sequence[Event], sizes: Sequence[int]) 
     """All fires, in order, whatever the batches."""
     fires: list[Fire] = []
     for batch in batches(events, sizes):
-        if isinstance(batch[0], Strategy):
-            shard.change(batch[0])
+        if isinstance(batch[0], Change):
+            tell(shard, batch[0])
             continue
-        ticks = ticks_of(shard.index.tickers, [event for event in batch if not isinstance(event, Strategy)])
+        ticks = ticks_of(shard.index.tickers, [event for event in batch if not isinstance(event, Change)])
         fires += shard.named(shard.in_order(shard.step(ticks), len(batch)))
     return fires
 

@@ -18,7 +18,18 @@ from streams.core.executions import MAX_EXECUTION_BYTES, MOST_BYTES_BESIDE_TICKE
 from streams.core.limits import MAX_STRATEGY_ID_BYTES, MAX_TICKER_BYTES, MAX_TS_MS
 from streams.core.records import EncodedRecords
 from streams.core.shard import EVERY_TICKER, NO_FIRES, Fires, Shard, Ticks
-from tests.core.histories import CONDITIONS, IDS, TICKERS, Event, batches, fires_of_shard, histories, ticks_of
+from tests.core.histories import (
+    CONDITIONS,
+    IDS,
+    TICKERS,
+    Change,
+    Event,
+    batches,
+    fires_of_shard,
+    histories,
+    tell,
+    ticks_of,
+)
 from tests.house.tree import ROOT
 
 SCHEMA = fastavro.parse_schema(json.loads((ROOT / "schemas" / "execution.avsc").read_text()))
@@ -161,10 +172,10 @@ def test_what_fires_is_executed_once_each_with_the_strategy_as_it_stood(
     executions, fires, ids, offset = executions_of(shard), [], [], 0
     for batch in batches(events, sizes):
         expected = fires_of_shard(same, batch, [])
-        if isinstance(batch[0], Strategy):
-            shard.change(batch[0])
+        if isinstance(batch[0], Change):
+            tell(shard, batch[0])
             continue
-        ticks = ticks_of(shard.index.tickers, [each for each in batch if not isinstance(each, Strategy)])
+        ticks = ticks_of(shard.index.tickers, [each for each in batch if not isinstance(each, Change)])
         offset += len(batch)
         for each in decoded(executions.encode(shard.step(ticks), np.arange(offset - len(batch), offset))):
             strategy = shard.index.entries[each["strategy_id"]].strategy

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from streams.core.columns import Counters
 from streams.core.events import Clock, Mode, Strategy, Tick
-from streams.core.lifecycle import Verdict
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard
 from tests.core.histories import (
     CONDITIONS,
+    Change,
     Event,
     batches,
     fires_of_oracle,
@@ -24,6 +24,7 @@ from tests.core.histories import (
     some,
     state_of_oracle,
     state_of_shard,
+    tell,
     ticks_of,
 )
 
@@ -102,7 +103,7 @@ def assert_same_all_along(seed: int) -> None:
     for batch in batches(events, some(pick, range(1, 13), 30)):
         shard.tracked = pick((True, True, True, False))
         what = pick(("nothing", "nothing", "nothing", "flag", "counter"))
-        if what != "nothing" and shard.tracked and not isinstance(batch[0], Strategy):
+        if what != "nothing" and shard.tracked and not isinstance(batch[0], Change):
             spoil(shard, what, pick(range(300)))
             spoilt += 1
         assert fires_of_shard(shard, batch, []) == fires_of_oracle(oracle, batch), f"seed {seed}, at {batch}"
@@ -131,8 +132,8 @@ def test_no_pair_ever_fires_twice_in_a_bucket(events: list[Event], sizes: list[i
     universes: dict[str, frozenset[str]] = {}
     ran: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     for batch in batches(events, sizes):
-        if isinstance(batch[0], Strategy):
-            if shard.change(batch[0]).verdict is Verdict.ACCEPTED:
+        if isinstance(batch[0], Change):
+            if tell(shard, batch[0]) and isinstance(batch[0], Strategy):
                 universes[batch[0].strategy_id] = batch[0].universe
             continue
         for fire in fires_of_shard(shard, batch, []):
@@ -169,7 +170,7 @@ def test_spoilt_tracking_is_found_within_a_step_and_survived(
     fires, spoilt = [], 0
     for batch in batches(events, sizes):
         what = data.draw(st.sampled_from(["nothing", "nothing", "flag", "counter"]))
-        if what != "nothing" and not isinstance(batch[0], Strategy):
+        if what != "nothing" and not isinstance(batch[0], Change):
             spoil(shard, what, data.draw(st.integers(0, 300)))
             spoilt += 1
         fires += fires_of_shard(shard, batch, [])

@@ -163,8 +163,30 @@ def test_what_stands_elsewhere_is_in_force_as_if_it_had_been_told_here() -> None
     assert fired(shard, Tick("A", 60_000), Tick("A", 60_001)) == [("s", "A", 60_000)]
     assert shard.change(replace(ON_A, version=3)).verdict is Verdict.REPEATED
     assert shard.change(replace(ON_A, version=2)).verdict is Verdict.STALE
-    with pytest.raises(ValueError, match="stands here already"):
-        shard.stand(replace(ON_A, version=4))
+    shard.stand(replace(ON_A, version=2, universe=frozenset("B")))  # what has come before is not asked for here
+    assert fired(shard, Tick("A", 120_000), Tick("B", 120_000)) == [("s", "B", 120_000)]
+
+
+@pytest.mark.parametrize("version", [1, 9])
+@pytest.mark.parametrize("mode", [Mode.PER_TICKER, Mode.LEGACY])
+def test_behind_a_tombstone_any_version_is_a_birth_and_what_has_fired_does_not_fire_again(
+    version: int, mode: Mode
+) -> None:
+    shard = shard_with(replace(ON_A, version=5, mode=mode))
+    assert len(fired(shard, Tick("A", 60_000))) == 1
+    shard.forget("s")
+    assert fired(shard, Tick("A", 120_000)) == []
+    assert shard.change(replace(ON_A, version=version, universe=AB)).verdict is Verdict.ACCEPTED
+    assert fired(shard, Tick("A", 60_001), Tick("B", 60_001)) == [("s", "B", 60_000)]
+    assert fired(shard, Tick("A", 120_001)) == [("s", "A", 120_000)]
+    shard.forget("never met")
+
+
+def test_of_a_strategy_that_is_skipped_a_tombstone_takes_the_warning_too() -> None:
+    shard = shard_with(replace(ON_A, timeframe="5 minutes"))
+    assert "s" in shard.index.warnings
+    shard.forget("s")
+    assert shard.index.warnings == {}
 
 
 def test_new_tickers_are_numbered_in_one_order_whatever_the_order_of_a_universe() -> None:

@@ -6,8 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.events import Fire, Mode, Status, Strategy, Tick
-from streams.core.lifecycle import Verdict
+from streams.core.events import Fire, Mode, Status, Strategy, Tick, Tombstone
 from streams.core.limits import NEVER
 from streams.core.oracle import Oracle
 from streams.core.restore import Recovery
@@ -19,6 +18,7 @@ from tests.core.histories import (
     CONDITIONS,
     MINUTE_MS,
     TICKERS,
+    Change,
     Event,
     Pick,
     batches,
@@ -28,6 +28,7 @@ from tests.core.histories import (
     seeded,
     some,
     state_of_shard,
+    tell,
     ticks_of,
 )
 
@@ -47,12 +48,11 @@ class Worker:
 
     def take(self, batch: Sequence[Event]) -> list[Fire]:
         """A batch of ticks, or a change."""
-        if isinstance(batch[0], Strategy):
-            settled = self.shard.change(batch[0])
-            if settled.verdict is Verdict.ACCEPTED:
-                self.standing[batch[0].strategy_id] = batch[0]
+        if isinstance(batch[0], Change):
+            if tell(self.shard, batch[0]):
+                stand(self.standing, batch[0])
             return []
-        ticks = ticks_of(self.shard.index.tickers, [each for each in batch if not isinstance(each, Strategy)])
+        ticks = ticks_of(self.shard.index.tickers, [each for each in batch if not isinstance(each, Change)])
         fires = self.shard.step(ticks)
         self.rows.note(fires)
         self.position += len(batch)
@@ -73,6 +73,14 @@ class Worker:
             new.standing[strategy_id] = self.standing[strategy_id]
             new.shard.stand(new.standing[strategy_id])
         return new
+
+
+def stand(standing: dict[str, Strategy], change: Change) -> None:
+    """Let a change that counts be the strategy."""
+    if isinstance(change, Tombstone):
+        standing.pop(change.strategy_id, None)
+    else:
+        standing[change.strategy_id] = change
 
 
 def strategies_in(logs: Changelogs) -> dict[str, StrategyRow]:
@@ -132,7 +140,7 @@ def assert_goes_on_the_same(events: list[Event], sizes: list[int], default: Mode
     clean = True
     for batch in batches(events, sizes):
         assert other.take(batch) == steady.take(batch)
-        clean = clean and isinstance(batch[0], Strategy)
+        clean = clean and isinstance(batch[0], Change)
         if not clean and pick((True, False)):
             before = len(other.logs.last_bucket.records)
             other.checkpoint()
@@ -181,11 +189,11 @@ def test_what_was_not_checkpointed_is_decided_again_and_nothing_fires_twice_or_n
     events: list[Event], sizes: list[int], default: Mode, data: st.DataObject
 ) -> None:
     """The changes come first here: which of them a tick meets after a crash is not the rows' to say."""
-    changes = [event for event in events if isinstance(event, Strategy)]
-    ticks = [event for event in events if not isinstance(event, Strategy)]
+    changes = [event for event in events if isinstance(event, Change)]
+    ticks = [event for event in events if not isinstance(event, Change)]
     oracle, worker, pick = Oracle(CONDITIONS, default), Worker(default), seeded(data.draw(st.integers(0, 1 << 32)))
     for change in changes:
-        oracle.change(change)
+        tell(oracle, change)
         worker.take([change])
     worker.checkpoint()
     waiting, sent = list(sizes), []

@@ -107,7 +107,7 @@ def rows_of_a_shard(partition: int, position: int, changes: dict[int, int]) -> l
     """What a shard that had one tick, and fired, has written."""
     shard = Shard(CONDITIONS)
     deciding = Deciding(partition, shard, StateRows(shard), TOOLS)
-    deciding.change(Strategy("s1", "1m", frozenset({"AAPL"})))
+    deciding.stand(Strategy("s1", "1m", frozenset({"AAPL"})))
     ticks = run_of([Row(0, value=tick(b"AAPL"))], topic=TOPICS.ticks, partition=partition)
     emission = asyncio.run(deciding.decide([ticks], position, changes)).emission
     found = []

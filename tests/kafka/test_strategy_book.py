@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.core.events import Mode, Status, Strategy
+from streams.core.events import Mode, Status, Strategy, Tombstone
 from streams.kafka import strategy_book
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.fetch import Bounds, RawRun
@@ -58,7 +58,11 @@ class Stage:
     def words(self) -> list[str]:
         """What was told, in order: the version that counts, or why one does not."""
         return [
-            f"{each.strategy.strategy_id} v{each.strategy.version}" if isinstance(each, Change) else each.reason.word
+            each.reason.word
+            if isinstance(each, Refusal)
+            else f"{each.stands.strategy_id} gone"
+            if isinstance(each.stands, Tombstone)
+            else f"{each.stands.strategy_id} v{each.stands.version}"
             for each in self.told
         ]
 
@@ -131,22 +135,34 @@ def test_what_is_refused_is_told_with_a_reason_and_a_remedy_and_the_others_count
     staged(story)
 
 
-def test_a_tombstone_deletes_and_the_version_goes_on_counting() -> None:
-    again = replace(S1, version=3, timeframe="1h")
+def test_behind_a_tombstone_any_version_is_a_birth() -> None:
+    newer, again = replace(S1, version=7), replace(S1, timeframe="1h")
 
     async def story(stage: Stage) -> None:
-        await stage.read([row(S1), tombstone(), tombstone(), tombstone(b"never met"), row(S1)])
-        assert dict(stage.book.strategies) == {"s1": replace(S1, version=2, status=Status.DELETED)}
-        assert stage.words == ["s1 v1", "s1 v2"]
-        await stage.read([row(again)], 5)
-        assert stage.book.strategies["s1"] == again
+        await stage.read([row(newer), tombstone(), tombstone(), tombstone(b"never met")])
+        assert dict(stage.book.strategies) == {}
+        assert stage.words == ["s1 v7", "s1 gone"]
+        await stage.read([row(again), row(newer)], 4)
+        assert stage.words[2:] == ["s1 v1", "s1 v7"]
+
+    staged(story)
+
+
+def test_a_deleted_version_goes_on_counting_until_its_tombstone() -> None:
+    deleted = replace(S1, version=2, status=Status.DELETED)
+
+    async def story(stage: Stage) -> None:
+        await stage.read([row(S1), row(deleted), row(S1)])
+        assert dict(stage.book.strategies) == {"s1": deleted}
+        await stage.read([tombstone(), row(S1)], 3)
+        assert dict(stage.book.strategies) == {"s1": S1}
 
     staged(story)
 
 
 def test_reading_the_topic_again_from_its_start_changes_and_tells_nothing() -> None:
     paused = replace(S1, version=2, status=Status.PAUSED)
-    rows = [row(S1), Row(0, key=b"s1", value=b"rubbish"), row(paused), tombstone(), row(S1)]
+    rows = [row(S1), Row(0, key=b"s1", value=b"rubbish"), row(paused), tombstone(), row(replace(S1, version=4))]
 
     async def story(stage: Stage) -> None:
         await stage.read(rows)

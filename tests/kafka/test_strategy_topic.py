@@ -156,18 +156,16 @@ def test_a_record_that_does_not_count_says_why_and_changes_nothing(bad: Record, 
     assert stands == standing(replace(S1, version=3))
 
 
-def test_repeats_and_late_records_are_nothing_to_speak_of_and_a_tombstone_deletes_but_the_version_counts_on() -> None:
+def test_repeats_and_late_records_are_nothing_to_speak_of_and_behind_a_tombstone_nothing_stands() -> None:
     stands: dict[str, Strategy] = {}
     newest = replace(S1, timeframe="1m", version=2)
     for each in (newest, newest, S1):
         assert fold(stands, record(b"s1", value(each)), DECODER) == ""
     assert stands == standing(newest)
-    gone = standing(replace(newest, status=Status.DELETED, version=3))
     for _ in range(2):
         assert fold(stands, record(b"s1", None), DECODER) == ""
-        assert stands == gone
-    assert Standing(stands, []).alive == []
-    assert differences(stands, [S1], prune=False) == [replace(S1, version=4)], "workers take no older one"
+        assert stands == {}
+    assert differences(stands, [S1], prune=False) == [S1], "all workers take it as a birth"
 
 
 def test_what_is_written_is_what_stands(real_broker: SharedBroker, make_topic: MakeTopic) -> None:

@@ -38,3 +38,6 @@ def test_it_runs_as_the_readme_says(real_broker: SharedBroker, tmp_path: Path) -
     assert '"fired_pairs"' in said["tickgate worker --drain"]
     assert len(said[LAST].splitlines()) > 10
     assert (tmp_path / "standing.jsonl").read_text().count("\n") == 53
+    assert said['tickgate strategies pause breakout --reason "too loud"'] == "breakout: version 2, paused\n1 written\n"
+    assert '"universe": ["AAPL", "MSFT", "NVDA"]' in said["tickgate strategies show breakout"]
+    assert said["tickgate strategies delete breakout --dry-run"].startswith("breakout: version 5, deleted\n")
