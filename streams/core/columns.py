@@ -17,6 +17,8 @@ Words = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
 
 FLAGS_IN_WORD: Final = 32
+NO_RULE: Final = -1
+"""Stands for the bucket rule of a strategy, or of a pair, that has none yet."""
 
 
 class TickerColumns(NamedTuple):
@@ -36,6 +38,8 @@ class TickerColumns(NamedTuple):
     chain_head: Int32s
     """First tick of this step that the row must be looked at for; -1 for none."""
     chain_tail: Int32s
+    updates: Int64s
+    """Ticks that moved the price, since the shard was made. Each was held against every awake pair of the row."""
 
 
 class PairColumns(NamedTuple):
@@ -61,10 +65,20 @@ class RuleColumns(NamedTuple):
 
 
 class StrategyColumns(NamedTuple):
-    """One entry a strategy; `level` lists those throttled as a whole."""
+    """One entry a strategy; `level` lists those throttled as a whole. Counts begin when the shard is made."""
 
     rule: Int32s
     last_trigger: Int64s
+    awake: Int64s
+    """Pairs that may fire."""
+    whole_fired: Int64s
+    """As a whole; those of its pairs are apart from these."""
+    fired: Int64s
+    late: Int64s
+    no_bucket: Int64s
+    no_update: Int64s
+    seen: Int64s
+    """Ticks that were held against its pairs, but for what `updates` says of those awake: see `strategy_counts`."""
     level: Int32s
 
 
@@ -130,7 +144,15 @@ class Counters:
     LOOKS: Final = 9
     """Pairs looked at."""
     CORRUPTIONS: Final = 10
-    SIZE: Final = 11
+    CHECKS: Final = 11
+    """Steps that looked at any ticker."""
+    PROCESSED: Final = 12
+    """Tickers that were looked at, over all checks."""
+    SKIPPED: Final = 13
+    """Tickers that were not, over all checks."""
+    NO_UPDATE: Final = 14
+    """Strategies skipped, over all rounds: see `strategy_counts`."""
+    SIZE: Final = 15
 
 
 class Scalars:
@@ -164,19 +186,34 @@ def grown(column: npt.NDArray[Any], size: int, fill: int) -> npt.NDArray[Any]:
     return out
 
 
-_TICKER_FILLS: Final = (NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1)
+_TICKER_FILLS: Final = (NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1, 0)
 
 
 def ticker_columns(size: int) -> TickerColumns:
     """Empty rows for `size` tickers."""
     wide, narrow = np.int64, np.int32
-    kinds = (wide, wide, wide, wide, narrow, narrow, narrow, narrow, narrow)
+    kinds = (wide, wide, wide, wide, narrow, narrow, narrow, narrow, narrow, wide)
     return TickerColumns._make(np.full(size, fill, kind) for fill, kind in zip(_TICKER_FILLS, kinds, strict=True))
 
 
 def grown_tickers(columns: TickerColumns, size: int) -> TickerColumns:
     """The same tickers with room for more."""
     return TickerColumns._make(grown(np.asarray(c), size, fill) for c, fill in zip(columns, _TICKER_FILLS, strict=True))
+
+
+def strategy_columns(size: int) -> StrategyColumns:
+    """Room for `size` strategies."""
+    kinds = (np.int32, *(np.int64,) * 8, np.int32)
+    return grown_strategies(StrategyColumns._make(np.zeros(0, kind) for kind in kinds), size)
+
+
+_STRATEGY_FILLS: Final = (NO_RULE, NEVER, 0, 0, 0, 0, 0, 0, 0)
+
+
+def grown_strategies(columns: StrategyColumns, size: int) -> StrategyColumns:
+    """The same strategies with room for more."""
+    by_number = [grown(np.asarray(c), size, fill) for c, fill in zip(columns[:-1], _STRATEGY_FILLS, strict=True)]
+    return StrategyColumns._make([*by_number, columns.level])
 
 
 def pair_columns(size: int) -> PairColumns:

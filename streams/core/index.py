@@ -18,12 +18,13 @@ from streams.core.columns import (
     Counters,
     Int32s,
     Scalars,
-    StrategyColumns,
     column_bytes,
     grown,
+    grown_strategies,
     grown_tickers,
     grown_tracking,
     pair_columns,
+    strategy_columns,
     ticker_columns,
     tracking_columns,
 )
@@ -36,7 +37,6 @@ from streams.core.tickers import FIRST_SIZE, Tickers
 Owns = Callable[[str], bool] | None
 """Which tickers, or strategies, belong to the shard; None for all."""
 
-NO_RULE: Final = -1
 NOBODY: Final[Int32s] = np.zeros(0, np.int32)
 HELD_AS_NUMBERS: Final = frozenset({""})
 """Stands in an entry for a universe that is not empty; no universe has it."""
@@ -94,7 +94,7 @@ class Index:
             tracking_columns(FIRST_SIZE),
             pair_columns(0),
             self.rules.columns,
-            StrategyColumns(np.zeros(0, np.int32), np.zeros(0, np.int64), NOBODY),
+            strategy_columns(0),
             np.zeros(Counters.SIZE, np.int64),
             scalars,
         )
@@ -187,8 +187,7 @@ class Index:
             raise LimitError(f"more than {MAX_STRATEGIES} strategies in one shard")
         old = self.columns.strategies
         if number == len(old.rule):
-            rule, last_trigger = grown(old.rule, number + 1, NO_RULE), grown(old.last_trigger, number + 1, NEVER)
-            self.columns = self.columns._replace(strategies=StrategyColumns(rule, last_trigger, old.level))
+            self.columns = self.columns._replace(strategies=grown_strategies(old, number + 1))
         entry = self.entries[strategy_id] = Entry(Strategy(strategy_id, ""), number)
         self.ids.append(strategy_id)
         return entry
@@ -198,6 +197,7 @@ class Index:
         columns, number = self.columns, entry.number
         if entry.by_pairs:
             rows.put_to_sleep(columns.tickers, columns.pairs, entry.universe, number)
+            self._set_awake(entry, 0)
         elif entry.as_whole:
             self.remember_runs(entry)
             level = columns.strategies.level
@@ -253,11 +253,19 @@ class Index:
                 columns.tickers, columns.pairs, entry.universe, number, rule, entry.floor_ms, self.used_pairs
             )
             entry.by_pairs = True
+            self._set_awake(entry, len(entry.universe))
         elif self.is_home is None or self.is_home(strategy.strategy_id):
             entry.began_after_ms = max(entry.last_run_ms, self._newest_bucket(entry, mode))
             self.columns.strategies.last_trigger[number] = entry.began_after_ms
             self._set_level(np.append(self.columns.strategies.level, np.int32(number)))
             entry.as_whole = True
+
+    def _set_awake(self, entry: Entry, pairs: int) -> None:
+        """All pairs of a strategy have come awake, or gone to sleep: it sees what their tickers count in between."""
+        tickers, strategies = self.columns.tickers, self.columns.strategies
+        updates = int(tickers.updates[entry.universe].sum())
+        strategies.seen[entry.number] += -updates if pairs else updates
+        strategies.awake[entry.number] = pairs
 
     def _newest_bucket(self, entry: Entry, mode: Mode) -> int:
         """The newest bucket in which any ticker that the strategy runs as a whole has run for it."""

@@ -36,6 +36,7 @@ DONE: Final = 3
 TICKS, IRRELEVANT, UPDATES = Counters.TICKS, Counters.IRRELEVANT, Counters.UPDATES
 FIRED, BUCKET_DUP, LATE, NO_BUCKET = Counters.FIRED, Counters.BUCKET_DUP, Counters.LATE, Counters.NO_BUCKET
 TRIGGERED, CLOCKS, LOOKS, CORRUPTIONS = Counters.TRIGGERED, Counters.CLOCKS, Counters.LOOKS, Counters.CORRUPTIONS
+CHECKS, PROCESSED, SKIPPED = Counters.CHECKS, Counters.PROCESSED, Counters.SKIPPED
 STREAM_MS, LEVEL_DUE, USED_TICKERS = Scalars.STREAM_MS, Scalars.LEVEL_DUE, Scalars.USED_TICKERS
 TOUCHED, TOUCHED_MIX, RESUME_AT = Scalars.TOUCHED, Scalars.TOUCHED_MIX, Scalars.RESUME_AT
 PAIR_FIRES, LEVEL_FIRES = Scalars.PAIR_FIRES, Scalars.LEVEL_FIRES
@@ -85,6 +86,7 @@ def trigger(columns: Columns, now_ms: int, tick: int, fires: FireColumns, at: in
         bucket = rules.now_bucket[rule]
         if bucket != NEVER and bucket > strategies.last_trigger[s]:
             strategies.last_trigger[s] = bucket
+            strategies.whole_fired[s] += 1
             fires.tick[at], fires.strategy[at] = tick, s
             fires.bucket_ms[at], fires.ts_ms[at] = bucket, now_ms
             at += 1
@@ -158,6 +160,7 @@ def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -
             continue
         ticks += 1
         updates += 1
+        tickers.updates[t] += 1
         if now_ms > tickers.last_update[t]:
             tickers.last_update[t] = now_ms
         if tracked:
@@ -206,7 +209,7 @@ def repair(columns: Columns) -> None:
 @compiled
 def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -> None:
     """Hold one tick against every awake pair of its ticker."""
-    tickers, pairs, rules = columns.tickers, columns.pairs, columns.rules
+    tickers, pairs, rules, strategies = columns.tickers, columns.pairs, columns.rules, columns.strategies
     at, dups, late, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0
     began, due, settled = at, FOREVER, NEVER
     start = tickers.row_start[t]
@@ -218,9 +221,11 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
         due = min(due, until)
         if bucket == NEVER:
             nowhere += 1
+            strategies.no_bucket[pairs.strategy[j]] += 1
             last = FOREVER  # no tick here is a duplicate: look again at each
         elif bucket > last:
             pairs.last_bucket[j] = last = bucket
+            strategies.fired[pairs.strategy[j]] += 1
             fires.tick[at], fires.strategy[at] = tick, pairs.strategy[j]
             fires.bucket_ms[at], fires.ts_ms[at] = bucket, now_ms
             at += 1
@@ -228,6 +233,7 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
             dups += 1
         else:
             late += 1
+            strategies.late[pairs.strategy[j]] += 1
             if last < until:  # it fired where an edit has since moved the bounds: late until this bucket ends
                 last = until
         settled = max(settled, last)
@@ -308,6 +314,16 @@ def look_at_all(columns: Columns, batch: Batch, fires: FireColumns) -> bool:
 
 
 @compiled
+def tally_check(columns: Columns, looked_at: int) -> None:
+    """Count what update tracking saved: tickers that a step looks at, and those that it need not."""
+    if looked_at > 0:
+        counts = columns.counts
+        counts[CHECKS] += 1
+        counts[PROCESSED] += looked_at
+        counts[SKIPPED] += columns.scalars[USED_TICKERS] - looked_at
+
+
+@compiled
 def step(
     columns: Columns, batch: Batch, tracked: bool, phase: int, level_fires: FireColumns, pair_fires: FireColumns
 ) -> int:
@@ -323,6 +339,7 @@ def step(
             columns.counts[CORRUPTIONS] += 1
             repair(columns)
             phase = LOOK_AT_ALL
+        tally_check(columns, scalars[TOUCHED] if phase == LOOK_AT_FLAGGED else scalars[USED_TICKERS])
         scalars[TOUCHED], scalars[TOUCHED_MIX], scalars[RESUME_AT] = 0, 0, 0
     if phase == LOOK_AT_FLAGGED:
         if not look_at_flagged(columns, batch, pair_fires):

@@ -33,6 +33,10 @@ class Oracle:
         """By strategy: the newest bucket in which it ran on the whole market."""
         self.stream_ms = NEVER
         self.counts: Counter[str] = Counter()
+        self.counts_of: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By strategy: what came of its pairs, and rounds without an update."""
+        self.updated: set[str] = set()
+        """Tickers updated in this round."""
 
     def change(self, change: Strategy) -> Settled:
         """A strategy's version, in force from the next tick on."""
@@ -57,6 +61,7 @@ class Oracle:
             self.counts["irrelevant"] += 1
             return []
         self.counts["updates"] += 1
+        self.updated.add(tick.ticker)
         self.last_update[tick.ticker] = max(tick.ts_ms, self.last_update.get(tick.ticker, NEVER))
         fires = self._move_stream(tick.ts_ms)
         for strategy_id in self.watchers[tick.ticker]:
@@ -74,14 +79,35 @@ class Oracle:
         bucket_ms = self._bucket(strategy, tick.ts_ms)
         last = max(self.last_bucket[sid].get(ticker, NEVER), self.every_ticker_ran.get(sid, NEVER))
         if bucket_ms is None:
-            self.counts["no_bucket"] += 1
+            self._count(sid, "no_bucket")
         elif bucket_ms > last:
             self.last_bucket[sid][ticker] = bucket_ms
-            self.counts["fired"] += 1
+            self._count(sid, "fired")
             return [Fire(sid, ticker, bucket_ms, tick.ts_ms, Mode.PER_TICKER)]
         else:
-            self.counts["bucket_dup" if bucket_ms == last else "late"] += 1
+            self._count(sid, "bucket_dup" if bucket_ms == last else "late")
         return []
+
+    def _count(self, strategy_id: str, what: str) -> None:
+        self.counts[what] += 1
+        self.counts_of[strategy_id][what] += 1
+
+    def end_round(self) -> None:
+        """Every strategy with pairs of which no ticker was updated in this round was skipped, and those without a rule.
+
+        How long a round is, is for others to say. One without ticks skips nobody.
+        """
+        watching = {sid for watchers in self.watchers.values() for sid in watchers}
+        reached = {sid for ticker in self.updated for sid in self.watchers[ticker]}
+        if self.updated:
+            for sid in [*(watching - reached), *self.without_rule()]:
+                self._count(sid, "no_update")
+        self.updated.clear()
+
+    def without_rule(self) -> list[str]:
+        """Active strategies with a timeframe that does not exist."""
+        active = [sid for sid, strategy in self.strategies.items() if strategy.status is Status.ACTIVE]
+        return [sid for sid in active if sid not in self.timeframes]
 
     def _move_stream(self, ts_ms: int) -> list[Fire]:
         """Stream time moves on, and with it every strategy that is throttled as a whole."""
@@ -94,6 +120,7 @@ class Oracle:
             if bucket_ms is not None and bucket_ms > self.newest_run(strategy, mode):
                 self._run_whole(strategy, mode, bucket_ms)
                 fires.append(Fire(sid, "", bucket_ms, self.stream_ms, mode))
+                self.counts_of[sid]["fired"] += 1
         self.counts["triggered"] += len(fires)
         return fires
 

@@ -29,6 +29,7 @@ from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled
 from streams.core.limits import MAX_SCHEMA_DEPTH
 from streams.core.order import order_of
+from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tickers import TooManyTickersError
 
 FIRST_FIRES: Final = 1 << 12
@@ -72,6 +73,7 @@ class Shard:
         self._level_fires = fire_columns(0)
         self._pair_fires = fire_columns(FIRST_FIRES)
         self._ranks: Int32s = np.zeros(0, np.int32)
+        self._rounds = Rounds(self.index)
 
     @property
     def tracked(self) -> bool:
@@ -132,6 +134,14 @@ class Shard:
             self._grow(columns, phase)
         pair_fires, level_fires = int(columns.scalars[Scalars.PAIR_FIRES]), int(columns.scalars[Scalars.LEVEL_FIRES])
         return self._fires(ticks, pair_fires, level_fires)
+
+    def end_round(self) -> None:
+        """Count the strategies that had no update since this was last called: see `strategy_counts`."""
+        self._rounds.end()
+
+    def counts_of(self, strategy_id: str) -> StrategyCounts | None:
+        """What happened to one strategy; None where it was never met."""
+        return counts_of(self.index, strategy_id)
 
     def _grow(self, columns: Columns, phase: int) -> None:
         """Make the buffer larger that stopped the step."""

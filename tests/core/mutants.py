@@ -143,6 +143,19 @@ MUTANTS: Final = (
         "scalars[RESUME_AT] = t\n",
         "scalars[RESUME_AT] = t + 1\n",
     ),
+    # What happened to each strategy.
+    Mutant("a tick is not counted with its ticker", "kernel.py", "updates[t] += 1\n", "updates[t] += 0\n"),
+    Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[pairs.strategy[j]] += 1\n", "pass\n"),
+    Mutant("what is late is not its strategy's", "kernel.py", "strategies.late[pairs.strategy[j]] += 1\n", "pass\n"),
+    Mutant("a strategy that goes has seen nothing", "index.py", "if pairs else updates", "if pairs else 0"),
+    Mutant("a round never ends for a ticker", "strategy_counts.py", "before[t] = updates[t]\n", "pass\n"),
+    Mutant("a pair that sleeps still watches", "strategy_counts.py", "row_awake[t]", "row_used[t]"),
+    Mutant(
+        "who has no timeframe is not skipped",
+        "strategy_counts.py",
+        "in index.warnings:",
+        "in list(index.warnings)[:0]:",
+    ),
     # Rows.
     Mutant(
         "a pair that goes to sleep is forgotten",

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +9,7 @@ from streams.core.columns import Counters
 from streams.core.events import Clock, Mode, Strategy, Tick
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard
+from streams.core.strategy_counts import StrategyCounts
 from tests.core.histories import (
     CONDITIONS,
     Change,
@@ -27,26 +27,20 @@ from tests.core.histories import (
     tell,
     ticks_of,
 )
+from tests.core.spoiling import spoil
 
 DEFAULTS = st.sampled_from([Mode.PER_TICKER, Mode.LEGACY])
 SIZES = st.lists(st.integers(1, 12), max_size=30)
 SAME_COUNTS = ["ticks", "irrelevant", "updates", "fired", "bucket_dup", "late", "no_bucket", "triggered", "clocks"]
+OF_STRATEGIES = StrategyCounts._fields
 
 
 def assert_same(oracle: Oracle, shard: Shard) -> None:
     assert {name: shard.counts[name] for name in SAME_COUNTS} == {name: oracle.counts[name] for name in SAME_COUNTS}
     assert state_of_shard(shard) == state_of_oracle(oracle)
-
-
-def spoil(shard: Shard, what: str, at: int) -> None:
-    """Write over one part of the tracking, as a stray pointer would."""
-    tracking = shard.index.columns.tracking
-    if what == "flag":
-        tracking.flags[at % len(tracking.flags)] ^= np.uint32(1 << at % 32)
-    elif what == "stamp":
-        tracking.stamps[at % max(1, shard.index.tickers.count)] += 1
-    else:
-        tracking.counter[0] -= 1
+    assert shard.counts["no_update"] == oracle.counts["no_update"]
+    found = {sid: shard.counts_of(sid) for sid in oracle.strategies}
+    assert found == {sid: StrategyCounts(*(oracle.counts_of[sid][name] for name in OF_STRATEGIES)) for sid in found}
 
 
 def test_a_spoilt_stamp_is_found_at_a_ticker_that_the_step_does_not_touch() -> None:
@@ -107,6 +101,9 @@ def assert_same_all_along(seed: int) -> None:
             spoil(shard, what, pick(range(300)))
             spoilt += 1
         assert fires_of_shard(shard, batch, []) == fires_of_oracle(oracle, batch), f"seed {seed}, at {batch}"
+        if pick((True, False, False)):
+            shard.end_round()
+            oracle.end_round()
         assert_same(oracle, shard)
     assert shard.counts["corruptions"] == spoilt, f"seed {seed}"
 
