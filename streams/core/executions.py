@@ -58,6 +58,8 @@ class Executions:
         """By number, the version whose head is in `_heads`."""
         self._heads = Heads(np.zeros(0, np.uint8), *np.zeros((4, 0), np.int64))
         self._used = 0
+        self._made: Int64s = np.zeros(0, np.int64)
+        """By number, how many executions."""
 
     def encode(self, fires: Fires, offsets: Int64s, metadata: Mapping[str, int] = NO_COUNTS) -> EncodedRecords:
         """Executions for fires, in any order; `offsets` has one entry a tick, rising. The key is the strategy's id."""
@@ -66,6 +68,8 @@ class Executions:
         wire = self._wire(metadata)
         groups, members = self._grouped(fires, len(offsets), self._room(wire))
         self._encode_heads(groups)
+        self._made = grown(self._made, len(self._encoded), 0)
+        self._made += np.bincount(groups.strategy, minlength=len(self._made))
         beside = sum(part.nbytes for part in wire) + MOST_BYTES_OF_NUMBERS
         heads = self._heads.end[groups.strategy] - self._heads.start[groups.strategy]
         count = len(groups.strategy)
@@ -74,6 +78,11 @@ class Executions:
         names = self._shard.index.tickers.names
         used = kernel.put_executions(groups, members, names, self._heads, wire, offsets, out, places)
         return EncodedRecords(out[:used], *places, groups.ts_ms)
+
+    def made(self, strategy_id: str) -> int:
+        """How many executions of a strategy there were."""
+        entry = self._shard.index.entries.get(strategy_id)
+        return 0 if entry is None or entry.number >= len(self._made) else int(self._made[entry.number])
 
     def _room(self, wire: Wire) -> int:
         """What the tickers of one execution may take."""

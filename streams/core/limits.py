@@ -43,3 +43,12 @@ MAX_REASON_CHARACTERS: Final = 1_000
 """Why a strategy was changed, for people."""
 
 MAX_COALESCE_MS: Final = 60_000
+
+MAX_ASKED_STRATEGIES: Final = 1_000
+"""Strategies of one shard of which every decision is told."""
+
+MAX_ASKED_PAIRS: Final = 1 << 20
+"""Their pairs, together."""
+
+MAX_TICKERS_NAMED: Final = 1_000
+"""What one such decision says of tickers; how many more there were is said."""

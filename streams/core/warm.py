@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from streams.core.asked import Asked
 from streams.core.conditions import ConditionTable
+from streams.core.decisions import Recorder
 from streams.core.decode import NO_PREFIX
 from streams.core.events import Mode, Status, Strategy
 from streams.core.executions import Executions
@@ -41,6 +43,7 @@ def warm_up(conditions: ConditionTable) -> None:
         shard.in_order(shard.step(ticks), 1)
     nothing = np.zeros(0, np.int32)
     shard.from_columns(["A"], np.zeros(1, np.int32), np.zeros(1, np.int64), nothing, np.zeros(1, np.int64))
+    shard.end_round()
     shard.step(Ticks(nothing, np.zeros(0, np.int64), np.zeros(0, np.uint8)))
     warm_up_emission(Shard(conditions), ticks)
 
@@ -48,7 +51,11 @@ def warm_up(conditions: ConditionTable) -> None:
 def warm_up_emission(shard: Shard, ticks: Ticks) -> None:
     """Take the fires of a tick through what leaves a shard, and its rows back into another."""
     shard.change(Strategy("s", "1m", frozenset({"A"})))
+    recorder = Recorder(shard.index, Asked(frozenset("s")))
+    recorder.before(ticks)
     executions, rows, fires = Executions(shard, "ticks", 0, 0), StateRows(shard), shard.step(ticks)
+    recorder.after(fires)
+    recorder.take()
     for _, records in by_partition(executions.encode(fires, np.zeros(1, np.int64)), 1):
         section(records, 0, records.count)
     rows.note(fires)
