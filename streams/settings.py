@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from streams.core.asked import NOBODY, Asked
 from streams.errors import InputError, shortened
 from streams.setting_readers import (
     MAX_APP_ID,
@@ -57,6 +58,8 @@ class Settings:
     web_port: int = 6066
     advertised_url: str = ""
     log_level: str = "info"
+    report_ms: int = 300_000
+    decisions: Asked = NOBODY
     data_dir: Path | None = None
     kernel_cache: Path | None = None
     cache: Path | None = None
@@ -163,6 +166,8 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "web_port": (whole_number(0, 65_535), "on which port; 0 takes a free one"),
     "advertised_url": (url, "where other workers reach this web server; if not set, made of its host and port"),
     "log_level": (_LEVEL, "what is logged, with all that is graver; `debug`, `info`, `warning` or `error`"),
+    "report_ms": (whole_number(1_000, 86_400_000), "how often a worker logs its counts and universes"),
+    "decisions": (Asked.read, "whose fires and skips are told on `decisions`: `sample:0.01`, or ids with commas"),
     "data_dir": (path, "folder for what may be lost; if not set, nothing is kept in files"),
     "kernel_cache": (path, "folder for the compiled kernel, writable; if not set, the user's cache folder"),
     "cache": (path, "folder for Kafka's jars, in tests and demo; if not set, the user's cache folder"),

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 INPUTS: Final = ("ticks", "strategy-changes", "alert-results", "controls", "clock")
 """Topics that are read; each has dead letters of its own."""
 
-OUTPUTS: Final = ("alert-executions", "proposals")
+OUTPUTS: Final = ("alert-executions", "proposals", "decisions")
 TABLES: Final = ("last_update", "last_bucket")
 """Faust tables whose rows are partitioned as `ticks` is."""
 
@@ -40,6 +40,11 @@ class TopicNames(NamedTuple):
     def proposals(self) -> str:
         """Triggers that convinced, by strategy."""
         return f"{self.prefix}proposals"
+
+    @property
+    def decisions(self) -> str:
+        """Why strategies that were asked for fired or did not, by strategy."""
+        return f"{self.prefix}decisions"
 
     @property
     def controls(self) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.asked import Asked
 from streams.errors import InputError
 from streams.settings import KNOWN, Settings, describe, markdown_table
 from streams.topic_names import INPUTS
@@ -27,6 +28,8 @@ OTHERS = {
     "TICKGATE_DATA_DIR": ("/d", Path("/d")),
     "TICKGATE_KERNEL_CACHE": ("/k", Path("/k")),
     "TICKGATE_CACHE": ("/c", Path("/c")),
+    "TICKGATE_REPORT_MS": ("1000", 1_000),
+    "TICKGATE_DECISIONS": ("s1, s2", Asked(frozenset({"s1", "s2"}))),
     "TICKGATE_COMPRESSION": ("zstd", "zstd"),
     "TICKGATE_STANDBY_REPLICAS": ("1", 1),
     "TICKGATE_SESSION_TIMEOUT_MS": ("6001", 6_001),
@@ -257,14 +260,15 @@ def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> No
         "w7.controls",
         "w7.clock",
     )
-    assert (topics.alert_executions, topics.alert_results, topics.proposals) == (
+    assert (topics.alert_executions, topics.alert_results, topics.proposals, topics.decisions) == (
         "w7.alert-executions",
         "w7.alert-results",
         "w7.proposals",
+        "w7.decisions",
     )
     assert topics.dead_letters(topics.ticks) == "w7.ticks.dlq"
     assert topics.changelogs == ("w7.app-last_update-changelog", "w7.app-last_bucket-changelog")
-    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 2 + 2
+    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 3 + 2
 
 
 def test_environments_and_applications_form_groups_of_their_own() -> None:

@@ -56,6 +56,21 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "control.avsc": {"name": "per_ticker_throttle", "value": "true", "scope": "all", "ts": 5},
     "clock.avsc": {"ts": 5},
     "dead_letter.avsc": {"topic": "ticks", "partition": 0, "offset": 7, "ts": 5, "reason": "truncated"},
+    "decision.avsc": {
+        "strategy_id": "s1",
+        "strategy_version": 1,
+        "mode": "per_ticker",
+        "timeframe": "5m",
+        "outcome": "fired",
+        "bucket_ms": 0,
+        "ts": 5,
+        "looked_at": {"topic": "ticks", "partition": 0, "first_offset": 1, "last_offset": 2},
+        "universe": 50,
+        "updated": 100,
+        "changed": 1,
+        "counts": {"fired": 1},
+        "tickers": [{"ticker": "AAPL", "outcome": "fired", "bucket_ms": 0, "ticks": 1}],
+    },
 }
 """One record of each, with only what has no default."""
 
