@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.kafka_ground import Place, RunError, last_words
 
+COMMAND: Final = ("-m", "streams.cli", "worker")
 LOOK_AGAIN_S: Final = 0.01
 ANSWER_TIMEOUT_S: Final = 5.0
 READY_TIMEOUT_S: Final = 120.0
@@ -28,15 +29,19 @@ RESIDENT: Final = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 class Worker:
     """One worker process. Use it in a `with`: it is stopped at the end, or killed."""
 
-    def __init__(self, place: Place, name: str = "worker") -> None:
+    def __init__(self, place: Place, name: str = "worker", command: Sequence[str] = COMMAND) -> None:
         self._port = _free_port()
         self._log = place.ground.scratch / f"{place.app_id}-{name}.log"
         environment = place.environment(os.environ, TICKGATE_WEB_PORT=str(self._port))
         self.started_s = time.monotonic()
         with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "streams.cli", "worker"]
             self._process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def __enter__(self) -> Self:

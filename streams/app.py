@@ -25,7 +25,7 @@ from streams.kafka.run_queue import Room
 from streams.kafka.shards import Makers, Shards
 from streams.kafka.strategy_book import StrategyBook
 from streams.kafka.surroundings import Surroundings
-from streams.kafka.table_rows import LAST_BUCKET, LAST_UPDATE, LastBucketRows, LastUpdateRows, StrategyRows
+from streams.kafka.table_rows import LAST_BUCKET, LAST_UPDATE, CountRows, LastBucketRows, LastUpdateRows, StrategyRows
 from streams.kafka.tick_values import TickValues
 from streams.settings import Settings
 from streams.views.tables import Table, Tables, strategy_row
@@ -103,6 +103,7 @@ def shown_tables(parts: Parts, partitions: int) -> Tables:
     """What the web server shows of the tables."""
     tables = {name: Table(table, by_ticker=True) for name, table in parts.state.items()}
     tables["strategies"] = Table(parts.strategies, by_ticker=False, as_json=strategy_row)
+    tables["counts"] = Table(CountRows(parts.shards, parts.book), by_ticker=False)
     return Tables(tables, partitions, parts.shards, parts.app.owner, lambda: str(parts.app.conf.canonical_url))
 
 
@@ -132,8 +133,8 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
         Patience(1.5 * settings.heartbeat_ms / 1000, 1.5 * settings.session_timeout_ms / 1000),
     )
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
-    layout = Layout(topics, sizes[topics.alert_executions], letters)
-    tools = Tools(layout, TickValues(given.schemas), given.encoder)
+    layout = Layout(topics, sizes[topics.alert_executions], letters, sizes.get(topics.decisions, 0))
+    tools = Tools(layout, TickValues(given.schemas), given.encoder, settings.decisions)
     makers = Makers(shard_maker(given), transaction, lambda: make_consumer(settings))
     return Shards(book, makers, make_ahead(settings), tools, around)
 
@@ -161,4 +162,5 @@ def needed(settings: Settings) -> tuple[str, ...]:
     """The topics that must be there before a worker begins."""
     topics = settings.topics
     letters = map(topics.dead_letters, consumed(settings))
-    return (*consumed(settings), topics.alert_executions, *letters, *topics.changelogs)
+    asked = (topics.decisions,) if settings.decisions.anything else ()
+    return (*consumed(settings), topics.alert_executions, *asked, *letters, *topics.changelogs)

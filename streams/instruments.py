@@ -43,11 +43,26 @@ class Done(NamedTuple):
     bucket_dup: int = 0
     """Pairs that had fired in the bucket."""
     no_update: int = 0
-    """Strategies skipped: no ticker of theirs updated, or a timeframe that does not exist."""
+    """Strategies skipped in a round: no ticker of theirs updated, or a timeframe that does not exist."""
     fired_pairs: int = 0
     executions: int = 0
     corruptions: int = 0
     """Steps that found the update flags corrupt, and looked at every pair."""
+    no_bucket: int = 0
+    """Pairs with no bucket at the time of the tick: beyond the sessions that are known."""
+    looks: int = 0
+    """Pairs that were looked at."""
+    checks: int = 0
+    """Steps that looked at any ticker."""
+    processed: int = 0
+    """Tickers that they looked at."""
+    skipped: int = 0
+    """Tickers that they did not look at, as they had no update."""
+
+
+def saved_ratio(done: Done) -> float:
+    """The share of the tickers that update tracking left out."""
+    return done.skipped / max(1, done.processed + done.skipped)
 
 
 def summed(parts: Sequence[Done], duration_s: float) -> Done:
@@ -94,6 +109,9 @@ class Instruments(Protocol):
     def universes(self, sizes: Collection[int]) -> None:
         """How many tickers each active strategy watches; 0 stands for every ticker."""
 
+    def universe_updates(self, count: int) -> None:
+        """Versions of strategies that came into force."""
+
     def cleanup_operations(self, count: int) -> None:
         """Clean-ups of the Redis mirror."""
 
@@ -129,6 +147,9 @@ class Unheard:
         """Nothing."""
 
     def universes(self, sizes: Collection[int]) -> None:
+        """Nothing."""
+
+    def universe_updates(self, count: int) -> None:
         """Nothing."""
 
     def cleanup_operations(self, count: int) -> None:

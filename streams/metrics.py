@@ -4,8 +4,6 @@ The first block has the names and meanings of the systems that this one grew fro
 it hangs on a registry of its own: two workers in one process do not meet.
 """
 
-from bisect import bisect_left
-from collections import Counter as Tally
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
@@ -13,10 +11,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
-from streams.instruments import Done, Held, ShardStatus
+from streams.instruments import Done, Held, ShardStatus, saved_ratio, summed
+from streams.universe_sizes import SIZE_CLASSES, average, by_class
 
-SIZE_BOUNDS: Final = (10, 100, 1_000)
-SIZE_CLASSES: Final = ("≤10", "≤100", "≤1000", ">1000")
 EVERY_TICKER: Final = "all"
 """The class of strategies that watch every ticker."""
 
@@ -33,21 +30,29 @@ class Metrics:
         self._states: dict[tuple[str, int], set[str]] = {}
         """Of each shard: the states that it has been in."""
         self._held: dict[tuple[str, int], Held] = {}
+        self.total = Done(0.0)
+        """All that was made true so far."""
+        self.universes_updated = 0
         self._make_seeds()
         self._make_flow()
+        self._make_tracking()
         self._make_shards()
 
     def _make_seeds(self) -> None:
         """The names of old."""
         self.strategy_runs = self._counter("strategy_runs", "Executions of a strategy that were sent out.")
         self.skipped_no_update = self._counter(
-            "skipped_no_update", "Strategies skipped: no ticker of their universe updated, or no such timeframe."
+            "skipped_no_update",
+            "Strategies skipped in a round of a second: no ticker of their universe updated, or no such timeframe.",
         )
         self.skipped_bucket_dup = self._counter(
             "skipped_bucket_dup", "Pairs of strategy and ticker skipped, as they had run in the same bucket."
         )
         self._cleanups = self._counter("cleanup_operations", "Clean-ups of the Redis mirror.")
         self._intersections = self._counter("lua_intersections", "Intersections of large universes made inside Redis.")
+        self._universe_updates = self._counter(
+            "tickgate_universe_updates", "Versions of strategies that came into force."
+        )
         self._discoveries = self._counter("universe_discoveries", "Universes changed by what a worker reported.")
         self._tickers = self._gauge("total_ticker_updates", "Tickers whose last update is held.")
         self._sizes = self._gauge(
@@ -65,9 +70,11 @@ class Metrics:
         self._irrelevant = self._counter("tickgate_irrelevant_ticks", "Ticks whose conditions must not move the price.")
         self._updates = self._counter("tickgate_ticker_updates", "Ticks that were a ticker's update.")
         self._late = self._counter("tickgate_late_pairs", "Pairs looked at for a tick whose bucket was over.")
+        self._no_bucket = self._counter(
+            "tickgate_no_bucket_pairs", "Pairs looked at for a tick beyond the sessions that are known."
+        )
         self._fired = self._counter("tickgate_fired_pairs", "Pairs of strategy and ticker that fired.")
         self._executions = self._counter("tickgate_executions", "Alert executions sent out.")
-        self._corruptions = self._counter("tickgate_flag_corruptions", "Steps that found the update flags corrupt.")
         self._dead = self._counter(
             "tickgate_dead_letters", "Records refused, by input topic and reason.", "topic", "reason"
         )
@@ -84,6 +91,15 @@ class Metrics:
         self._size = Histogram(
             "tickgate_checkpoint_ticks", "Ticks in one checkpoint.", registry=self.registry, buckets=TICKS_BUCKETS
         )
+
+    def _make_tracking(self) -> None:
+        """What update tracking saves."""
+        self._looks = self._counter("tickgate_pair_looks", "Pairs of strategy and ticker that were looked at.")
+        self._checks = self._counter("tickgate_update_checks", "Steps that looked at any ticker.")
+        self._processed = self._counter("tickgate_tickers_processed", "Tickers looked at, over all steps.")
+        self._skipped = self._counter("tickgate_tickers_skipped", "Tickers without an update, over all steps.")
+        self._saved = self._gauge("tickgate_tickers_saved_ratio", "Share of the tickers that were skipped, so far.")
+        self._corruptions = self._counter("tickgate_flag_corruptions", "Steps that found the update flags corrupt.")
 
     def _make_shards(self) -> None:
         """Where the shards stand that this worker owns."""
@@ -109,11 +125,22 @@ class Metrics:
         self._irrelevant.inc(done.irrelevant)
         self._updates.inc(done.updates)
         self._late.inc(done.late)
+        self._no_bucket.inc(done.no_bucket)
         self._fired.inc(done.fired_pairs)
         self._executions.inc(done.executions)
-        self._corruptions.inc(done.corruptions)
+        self._tracked(done)
         self._duration.observe(done.duration_s)
         self._size.observe(done.ticks)
+
+    def _tracked(self, done: Done) -> None:
+        """Count what update tracking saved."""
+        self.total = summed([self.total, done], 0.0)
+        self._looks.inc(done.looks)
+        self._checks.inc(done.checks)
+        self._processed.inc(done.processed)
+        self._skipped.inc(done.skipped)
+        self._saved.set(saved_ratio(self.total))
+        self._corruptions.inc(done.corruptions)
 
     def dead_letters(self, topic: str, reason: str, count: int) -> None:
         """Count records that were refused."""
@@ -142,13 +169,18 @@ class Metrics:
         self._moving.labels(*shard).set(status.moving)
         self._lag.labels(*shard).set(status.lag)
 
+    @property
+    def tickers(self) -> int:
+        """Tickers that all shards hold."""
+        return sum(each.tickers for each in self._held.values())
+
     def held(self, held: Held) -> None:
         """Note what a shard holds."""
         shard = (held.topic, held.partition)
         self._held[shard] = held
         self._pairs.labels(*shard).set(held.pairs)
         self._bytes.labels(*shard).set(held.bytes)
-        self._tickers.set(sum(each.tickers for each in self._held.values()))
+        self._tickers.set(self.tickers)
 
     def let_go(self, topic: str, partition: int) -> None:
         """Drop the series of a shard: another worker shows them now."""
@@ -157,16 +189,20 @@ class Metrics:
         for state in self._states.pop((topic, partition), ()):
             _remove(self._state, topic, partition, state)
         self._held.pop((topic, partition), None)
-        self._tickers.set(sum(each.tickers for each in self._held.values()))
+        self._tickers.set(self.tickers)
 
     def universes(self, sizes: Collection[int]) -> None:
         """Count the active strategies by the size of their universe."""
-        listed = [size for size in sizes if size]
-        classes = Tally(SIZE_CLASSES[bisect_left(SIZE_BOUNDS, size)] for size in listed)
-        for size in SIZE_CLASSES:
-            self._sizes.labels(size).set(classes[size])
-        self._sizes.labels(EVERY_TICKER).set(len(sizes) - len(listed))
-        self._size_average.set(sum(listed) / len(listed) if listed else 0)
+        classes = by_class(sizes)
+        for size, count in zip(SIZE_CLASSES, classes, strict=True):
+            self._sizes.labels(size).set(count)
+        self._sizes.labels(EVERY_TICKER).set(len(sizes) - sum(classes))
+        self._size_average.set(average(sizes))
+
+    def universe_updates(self, count: int) -> None:
+        """Count versions of strategies."""
+        self._universe_updates.inc(count)
+        self.universes_updated += count
 
     def cleanup_operations(self, count: int) -> None:
         """Count clean-ups."""

@@ -29,6 +29,7 @@ from streams.kafka.whole_topic import committed_ends
 from streams.metrics import Metrics
 from streams.process import keep_memory_small, settle
 from streams.reference_data import load_conditions
+from streams.reports import report_lines
 from streams.settings import Settings
 from streams.views.health import HealthServer
 from streams.views.owner import own_url
@@ -51,6 +52,9 @@ LATENESS_EVERY_S: Final = 1.0
 
 ENDS_EVERY_S: Final = 1.0
 """How often the broker is asked where the partitions end, which is what lag is measured against."""
+
+ROUND_S: Final = 1.0
+"""How often each strategy is asked whether any of its tickers was updated: see `core/strategy_counts.py`."""
 
 LOOK_EVERY_S: Final = 0.005
 
@@ -93,7 +97,8 @@ def look_up(settings: Settings) -> Given:
     check_sizes(settings.topics, topics, sizes, settings.broker)
     with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
-        encoder = Encoder(schemas, ("execution", "dead_letter"))
+        asked = ("decision",) if settings.decisions.anything else ()
+        encoder = Encoder(schemas, ("execution", "dead_letter", *asked))
     return Given(settings, sizes, schemas, encoder, load_conditions(settings.conditions))
 
 
@@ -105,7 +110,6 @@ class Worker:
         self._metrics = Metrics()
         self._over = asyncio.Event()
         self._error: BaseException | None = None
-        self._totals = dict.fromkeys(("ticks", "fired_pairs", "executions"), 0)
         self._last_commit_s = 0.0
 
     async def run(self) -> int:
@@ -131,6 +135,8 @@ class Worker:
             self._follow_offsets(parts),
             self._follow_ends(parts),
             self._say_what_is_late(parts),
+            self._end_rounds(parts),
+            self._report(parts),
             self._watch(parts).work(),
         ]
         following = [asyncio.create_task(each) for each in followers]
@@ -197,6 +203,20 @@ class Worker:
             for each in lateness.look(time.monotonic()):
                 log.warning("%s", each)
 
+    async def _end_rounds(self, parts: Parts) -> None:
+        """What is counted by rounds decides nothing, so the clock of this machine may say when one ends."""
+        while True:
+            await asyncio.sleep(ROUND_S)
+            parts.shards.end_rounds()
+
+    async def _report(self, parts: Parts) -> None:
+        """Lines for the eye, now and then."""
+        while True:
+            await asyncio.sleep(self._given.settings.report_ms / 1000)
+            told, sizes = self._metrics, parts.book.strategies.active_sizes()
+            for line in report_lines(told.total, told.tickers, told.universes_updated, sizes):
+                log.info("%s", line)
+
     async def _drained(self, parts: Parts, ends: Mapping[int, int]) -> None:
         """Until every shard of ours has come to where its partition ended when the worker began."""
         while not parts.shards.ready or not all(
@@ -213,10 +233,8 @@ class Worker:
         self._error = self._error or error
         self._over.set()
 
-    def _committed(self, _partition: int, _position: int, done: Done) -> None:
+    def _committed(self, _partition: int, _position: int, _done: Done) -> None:
         self._last_commit_s = time.monotonic()
-        for name in self._totals:
-            self._totals[name] += getattr(done, name)
 
     def _result(self, parts: Parts) -> int:
         if self._error is not None:
@@ -224,14 +242,14 @@ class Worker:
             return FAILED
         stopped = [each for each in parts.shards.stopped_for if each]
         if self._ends is not None:
-            report(self._totals, parts.shards.first_fetch_s, self._last_commit_s)
+            report(self._metrics.total, parts.shards.first_fetch_s, self._last_commit_s)
         return FAILED if stopped and self._ends is not None else 0
 
 
-def report(totals: Mapping[str, int], first_fetch_s: float | None, last_commit_s: float) -> None:
+def report(total: Done, first_fetch_s: float | None, last_commit_s: float) -> None:
     """One line for whoever measures, in one write: others may write too."""
     seconds = max(last_commit_s - first_fetch_s, 0.0) if first_fetch_s is not None else 0.0
-    rate = round(totals["ticks"] / seconds) if seconds else 0
-    told: dict[str, Any] = {"ticks": totals["ticks"], "seconds": round(seconds, 4), "rate": rate}
-    line = json.dumps({**told, "fired_pairs": totals["fired_pairs"], "executions": totals["executions"]})
+    rate = round(total.ticks / seconds) if seconds else 0
+    told: dict[str, Any] = {"ticks": total.ticks, "seconds": round(seconds, 4), "rate": rate}
+    line = json.dumps({**told, "fired_pairs": total.fired_pairs, "executions": total.executions})
     os.write(sys.__stdout__.fileno() if sys.__stdout__ else 1, f"{line}\n".encode())

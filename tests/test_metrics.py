@@ -9,7 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.instruments import Done, Held, Instruments, ShardStatus, Unheard
-from streams.metrics import SIZE_CLASSES, Metrics
+from streams.metrics import Metrics
+from streams.universe_sizes import SIZE_CLASSES
 
 SEED_COUNTERS = (
     "strategy_runs",
@@ -32,6 +33,11 @@ DONE = Done(
     fired_pairs=6,
     executions=7,
     corruptions=8,
+    no_bucket=9,
+    looks=10,
+    checks=11,
+    processed=30,
+    skipped=90,
 )
 
 
@@ -65,6 +71,7 @@ def busy() -> Metrics:
     metrics.shard(RUNNING)
     metrics.held(Held("ticks", 3, tickers=5, pairs=50, bytes=5_000))
     metrics.universes([1, 0])
+    metrics.universe_updates(1)
     metrics.cleanup_operations(1)
     metrics.lua_intersections(1)
     metrics.universe_discoveries(1)
@@ -95,6 +102,12 @@ def test_a_checkpoint_is_counted_and_a_second_one_is_added() -> None:
         "tickgate_executions_total": 14,
         "strategy_runs_total": 14,
         "tickgate_flag_corruptions_total": 16,
+        "tickgate_no_bucket_pairs_total": 18,
+        "tickgate_pair_looks_total": 20,
+        "tickgate_update_checks_total": 22,
+        "tickgate_tickers_processed_total": 60,
+        "tickgate_tickers_skipped_total": 180,
+        "tickgate_tickers_saved_ratio": 0.75,
         "tickgate_checkpoint_duration_seconds_count": 2,
         "tickgate_checkpoint_duration_seconds_sum": pytest.approx(0.06),
         "tickgate_checkpoint_ticks_sum": 2_000,
@@ -208,6 +221,15 @@ def test_both_formats_parse_and_say_the_same() -> None:
     }
     assert strict == plain
     assert len(plain) > 50
+
+
+def test_the_totals_that_a_report_is_made_of_are_kept_too() -> None:
+    metrics = busy()
+    metrics.done(DONE)
+    metrics.universe_updates(2)
+    assert metrics.total == Done(0.0, *(2 * count for count in DONE[1:]))
+    assert (metrics.tickers, metrics.universes_updated) == (5, 3)
+    assert value(metrics, "tickgate_universe_updates_total") == 3
 
 
 def test_workers_in_one_process_do_not_meet() -> None:

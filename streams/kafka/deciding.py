@@ -7,6 +7,7 @@ position row says on which.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from streams.core.asked import NOBODY, Asked
 from streams.core.columns import Counters, Int64s
 from streams.core.events import Strategy, Tombstone
 from streams.core.executions import Executions, joined
@@ -20,11 +21,13 @@ from streams.kafka.bad_values import Reason
 from streams.kafka.checkpoint import Emission
 from streams.kafka.codec import Encoder
 from streams.kafka.dead_letters import Letter, Refused, dead_letter, dead_letter_topic
+from streams.kafka.decision_records import DecisionRecords, Place
 from streams.kafka.fetch import RawRun
 from streams.kafka.partitions import partition_of
 from streams.kafka.producing import Keyed, Letters, Outgoing
 from streams.kafka.strategy_book import Refusal
 from streams.kafka.tick_values import TickValues
+from streams.kafka.tracking_log import TrackingLog
 from streams.topic_names import TopicNames
 
 
@@ -35,6 +38,8 @@ class Layout(NamedTuple):
     executions: int
     dead_letters: Mapping[str, int]
     """By the topic of the letters."""
+    decisions: int = 0
+    """None where nobody asks for any."""
 
 
 class Tools(NamedTuple):
@@ -43,6 +48,7 @@ class Tools(NamedTuple):
     layout: Layout
     values: TickValues
     encoder: Encoder
+    asked: Asked = NOBODY
 
 
 class Decided(NamedTuple):
@@ -61,9 +67,12 @@ class Deciding:
 
     def __init__(self, partition: int, shard: Shard, rows: StateRows, tools: Tools) -> None:
         self.partition, self.shard = partition, shard
-        self._rows, self._layout, self._values, self._encoder = rows, *tools
+        self._rows, self._layout, self._values, self._encoder, asked = rows, *tools
+        self._decisions = DecisionRecords(shard, asked, self._encoder) if asked.anything else None
+        self._step = shard.step if self._decisions is None else self._decisions.step
         topics = self._layout.topics
         self._executions = Executions(shard, topics.ticks, partition, self._encoder.schema_id("execution"))
+        self._told, self._tracking = shard.totals, TrackingLog(partition)
 
     def stand(self, stands: Strategy | Tombstone) -> str:
         """Take what stands of a strategy, as it was settled for all shards; says why not, where a bound forbids it."""
@@ -90,25 +99,53 @@ class Deciding:
         Rows hold all that has changed since there were some last.
         """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
-        before, steps = self.shard.totals, []
+        steps: list[tuple[Fires, Int64s]] = []
         letters = [self._letter_of_change(each) for each in refusals]
         reasons: dict[str, int] = {}
         for run, (ticks, bad) in zip(runs, decoded, strict=True):
-            fires = self.shard.step(ticks)
+            fires = self._step(ticks)
             self._rows.note(fires)
             steps.append((fires, run.columns.offset))
             letters += [self._letter(refused_record(run, each.row), each.reason) for each in bad]
             for each in bad:
                 reasons[each.reason.word] = reasons.get(each.reason.word, 0) + 1
         rows = self._outgoing_rows(position, changes) if with_rows else []
-        emission = Emission(self._keyed(steps), grouped(letters, self._layout.dead_letters), rows, position)
+        more = self._more()
+        executions = self._keyed(steps, more)
+        told = grouped(letters, self._layout.dead_letters)
+        emission = Emission([*executions, *self._told_decisions(runs)], told, rows, position)
         taken = sum(len(run.columns) for run in runs)
-        return Decided(emission, taken, self._done(before, emission, taken), reasons)
+        done = done_of(more, taken, sum(each.records.count for each in executions))
+        self._tracking.tell(done)
+        return Decided(emission, taken, done, reasons)
 
-    def _keyed(self, steps: Sequence[tuple[Fires, Int64s]]) -> list[Keyed]:
-        executions = self._executions.encode(*joined(steps)) if steps else NO_RECORDS
+    def counts_of(self, strategy_id: str) -> dict[str, int]:
+        """What happened to a strategy in this shard since the shard was made; nothing where it was never met."""
+        counts = self.shard.counts_of(strategy_id)
+        if counts is None:
+            return {}
+        return {**counts._asdict(), "executions": self._executions.made(strategy_id)}
+
+    def _more(self) -> list[int]:
+        """What the totals have grown by since this was last asked."""
+        before, self._told = self._told, self.shard.totals
+        grown_by: list[int] = (self._told - before).tolist()
+        return grown_by
+
+    def _keyed(self, steps: Sequence[tuple[Fires, Int64s]], more: Sequence[int]) -> list[Keyed]:
+        executions = self._executions.encode(*joined(steps), metadata_of(more)) if steps else NO_RECORDS
         layout = self._layout
         return [Keyed(layout.topics.alert_executions, layout.executions, executions)] if executions.count else []
+
+    def _told_decisions(self, runs: Sequence[RawRun]) -> list[Keyed]:
+        """Why the strategies that were asked for fired or did not."""
+        filled = [run.columns.offset for run in runs if len(run.columns)]
+        if self._decisions is None or not filled:
+            return []
+        topics = self._layout.topics
+        place = Place(topics.ticks, self.partition, int(filled[0][0]), int(filled[-1][-1]))
+        records = self._decisions.take(place)
+        return [Keyed(topics.decisions, self._layout.decisions, records)] if records.count else []
 
     def _outgoing_rows(self, position: int, changes: Mapping[int, int]) -> list[Outgoing]:
         rows, topics = self._rows.encode(position, changes), self._layout.topics
@@ -126,21 +163,39 @@ class Deciding:
     def _letter(self, record: Refused, reason: Reason) -> tuple[str, Letter, int]:
         return dead_letter_topic(record.topic), dead_letter(self._encoder, record, reason), max(record.ts_ms, 0)
 
-    def _done(self, before: Int64s, emission: Emission, ticks: int) -> Done:
-        """What the totals have grown by."""
-        more = (self.shard.totals - before).tolist()
-        return Done(
-            0.0,
-            ticks=ticks,
-            irrelevant=more[Counters.IRRELEVANT],
-            updates=more[Counters.UPDATES],
-            late=more[Counters.LATE],
-            bucket_dup=more[Counters.BUCKET_DUP],
-            no_update=more[Counters.NO_BUCKET],
-            fired_pairs=more[Counters.FIRED] + more[Counters.TRIGGERED],
-            executions=sum(each.records.count for each in emission.executions),
-            corruptions=more[Counters.CORRUPTIONS],
-        )
+
+def done_of(more: Sequence[int], ticks: int, executions: int) -> Done:
+    """What an emission did, of what the totals have grown by."""
+    return Done(
+        0.0,
+        ticks=ticks,
+        irrelevant=more[Counters.IRRELEVANT],
+        updates=more[Counters.UPDATES],
+        late=more[Counters.LATE],
+        bucket_dup=more[Counters.BUCKET_DUP],
+        no_update=more[Counters.NO_UPDATE],
+        fired_pairs=more[Counters.FIRED] + more[Counters.TRIGGERED],
+        executions=executions,
+        corruptions=more[Counters.CORRUPTIONS],
+        no_bucket=more[Counters.NO_BUCKET],
+        looks=more[Counters.LOOKS],
+        checks=more[Counters.CHECKS],
+        processed=more[Counters.PROCESSED],
+        skipped=more[Counters.SKIPPED],
+    )
+
+
+def metadata_of(more: Sequence[int]) -> dict[str, int]:
+    """What executions say of the steps that made them: tickers checked and skipped, pairs by what came of them."""
+    told = {
+        "checked": more[Counters.PROCESSED],
+        "skipped": more[Counters.SKIPPED],
+        "fired": more[Counters.FIRED] + more[Counters.TRIGGERED],
+        "bucket_dup": more[Counters.BUCKET_DUP],
+        "late": more[Counters.LATE],
+        "no_bucket": more[Counters.NO_BUCKET],
+    }
+    return {name: count for name, count in told.items() if count}
 
 
 def refused_record(run: RawRun, row: int) -> Refused:

@@ -240,9 +240,17 @@ class Shards:
 
     def told(self, news: Change | Refusal) -> None:
         """A strategy has changed, or a change was refused: each shard hears of it."""
+        if isinstance(news, Change):
+            self.instruments.universe_updates(1)
         for partition, shard in self._owned.items():
             if shard.hears and (isinstance(news, Change) or partition == REFUSALS_SHARD):
                 shard.tell(news)
+
+    def end_rounds(self) -> None:
+        """Let every shard count the strategies that had no update since this was last called."""
+        for shard in self._owned.values():
+            if shard.deciding is not None and shard.state is State.RUNNING:
+                shard.deciding.shard.end_round()
 
     def refresh(self) -> None:
         """Let quiet shards look at what has changed."""

@@ -3,15 +3,18 @@
 last_update["AAPL"]          the time of the ticker's last update, in ms
 last_bucket["AAPL"]          of each strategy that fired for it, the last bucket, in ms
 strategies["s1"]             the strategy as it stands
+counts["s1"]                 what happened to it in the shards of this worker, since they came here
 """
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from streams.core.columns import Columns
 from streams.core.events import Strategy
 from streams.core.limits import NEVER
 from streams.core.shard import Shard
+from streams.core.strategy_counts import StrategyCounts
 from streams.kafka.fetch import RawRun
 from streams.kafka.shard_states import State
 from streams.kafka.shards import Shards
@@ -115,5 +118,26 @@ class StrategyRows:
         return self._book.strategies[key]
 
     def keys(self) -> Iterator[str]:
+        """Every id."""
+        return iter(list(self._book.strategies))
+
+
+class CountRows:
+    """What happened to each strategy. It is in no topic: who takes a shard over counts anew."""
+
+    def __init__(self, shards: Shards, book: StrategyBook) -> None:
+        self._shards, self._book = shards, book
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Over the shards that this worker owns, which are named."""
+        if key not in self._book.strategies:
+            raise KeyError(key)
+        owned = {p: each.deciding for p, each in self._shards.owned.items() if each.state is not State.CLOSED}
+        counts: Counter[str] = Counter(dict.fromkeys((*StrategyCounts._fields, "executions"), 0))
+        for deciding in owned.values():
+            counts.update(deciding.counts_of(key) if deciding is not None else {})
+        return {"shards": sorted(owned), **counts}
+
+    def __iter__(self) -> Iterator[str]:
         """Every id."""
         return iter(list(self._book.strategies))

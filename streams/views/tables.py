@@ -4,6 +4,7 @@
     /tables/last_update/AAPL                the ticker's last update, in ms since 1970
     /tables/last_bucket/AAPL                of each strategy that fired for it, the last bucket
     /tables/strategies/s1                   a strategy as it stands
+    /tables/counts/s1                       what happened to it, in the shards of the worker that is asked
     /tables/last_update?limit=100           keys that this worker holds, which of all are only its own
 
 A row of a ticker that another worker owns is asked of that one (`owner.py`). 404: there is no such row. 503: nobody

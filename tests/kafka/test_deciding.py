@@ -1,6 +1,7 @@
 """From runs of ticks to emissions: what fires is what the oracle says, and nothing of a run is left out."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.core.asked import NOBODY, Asked
 from streams.core.events import Clock, Fire, Mode, Strategy, Tick
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard
@@ -45,17 +47,18 @@ from tests.kafka.shard_stage import run_of
 
 TOPICS = TopicNames("w7.", "tickgate")
 PARTITIONS = 3
-LAYOUT = Layout(TOPICS, PARTITIONS, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1})
-ENCODER = Encoder(FileSchemas(), ("execution", "dead_letter"))
+LAYOUT = Layout(TOPICS, PARTITIONS, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1}, 2)
+ENCODER = Encoder(FileSchemas(), ("execution", "dead_letter", "decision"))
 EXECUTIONS, LETTERS = Decoder(FileSchemas(), "execution"), Decoder(FileSchemas(), "dead_letter")
+DECISIONS = Decoder(FileSchemas(), "decision")
 
 
 class Stage:
     """One shard, and the changelogs that its emissions would make."""
 
-    def __init__(self, mode: Mode = Mode.PER_TICKER, schemas: Any = None) -> None:
+    def __init__(self, mode: Mode = Mode.PER_TICKER, schemas: Any = None, asked: Asked = NOBODY) -> None:
         self.shard = Shard(CONDITIONS, mode)
-        tools = Tools(LAYOUT, TickValues(schemas or FileSchemas()), ENCODER)
+        tools = Tools(LAYOUT, TickValues(schemas or FileSchemas()), ENCODER, asked)
         self.deciding = Deciding(2, self.shard, StateRows(self.shard), tools)
         self.logs, self.offset = Changelogs(), 10
 
@@ -88,6 +91,16 @@ def executions(emission: Emission) -> list[dict[str, Any]]:
             found.append(EXECUTIONS.decode(records.value(i)))
             assert found[-1]["strategy_id"].encode() == records.key(i)
     return found
+
+
+def decisions(emission: Emission) -> list[dict[str, Any]]:
+    """Why strategies that were asked for fired or did not."""
+    return [
+        DECISIONS.decode(each.records.value(i))
+        for each in emission.executions
+        if each.topic == TOPICS.decisions
+        for i in range(each.records.count)
+    ]
 
 
 def pairs(emission: Emission) -> list[tuple[str, str, int]]:
@@ -219,6 +232,94 @@ def test_counts_are_of_one_emission_alone() -> None:
     assert (first.fired_pairs, first.bucket_dup, first.late, first.executions) == (1, 1, 1, 1)
     second = stage.decide([stage.run([tick(b"A"), tick(b"A", TS_MS, codes(33))])]).done
     assert (second.fired_pairs, second.bucket_dup, second.late, second.irrelevant) == (0, 1, 0, 1)
+
+
+def test_an_execution_says_what_the_steps_that_made_it_looked_at_and_skipped() -> None:
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1m", frozenset("ABCD")))
+    first = stage.decide([stage.run([tick(b"A"), tick(b"B"), tick(b"B")])])
+    (execution,) = executions(first.emission)
+    assert execution["metadata"] == {"checked": 2, "skipped": 2, "fired": 2, "bucket_dup": 1}
+    (execution,) = executions(stage.decide([stage.run([tick(b"C"), tick(b"A", TS_MS - 120_000)])]).emission)
+    assert execution["metadata"] == {"checked": 2, "skipped": 2, "fired": 1, "late": 1}
+    assert (first.done.checks, first.done.processed, first.done.skipped, first.done.looks) == (1, 2, 2, 2)
+
+
+def test_what_a_round_counted_is_told_with_the_next_emission() -> None:
+    stage = Stage()
+    for strategy_id, ticker in (("s1", "A"), ("s2", "B")):
+        stage.deciding.change(Strategy(strategy_id, "1m", frozenset({ticker})))
+    assert stage.decide([stage.run([tick(b"A")])]).done.no_update == 0
+    stage.shard.end_round()
+    assert stage.decide([stage.run([tick(b"A")])]).done.no_update == 1
+    assert stage.decide([stage.run([tick(b"A")])]).done.no_update == 0
+    assert stage.deciding.counts_of("s1") == {
+        "fired": 1,
+        "bucket_dup": 2,
+        "late": 0,
+        "no_bucket": 0,
+        "no_update": 0,
+        "executions": 1,
+    }
+    assert stage.deciding.counts_of("s2")["no_update"] == 1
+    assert stage.deciding.counts_of("none") == {}
+
+
+def test_decisions_are_told_of_those_alone_that_are_asked_for_beside_the_executions() -> None:
+    stage = Stage(asked=Asked(frozenset({"s1"})))
+    for strategy_id in ("s1", "s2"):
+        stage.deciding.change(Strategy(strategy_id, "1m", frozenset({"A", "B"}), version=3))
+    decided = stage.decide([stage.run([tick(b"X"), tick(b"A")]), stage.run([tick(b"A")])])
+    assert decided.done.executions == 2
+    (decision,) = decisions(decided.emission)
+    assert decision == {
+        "strategy_id": "s1",
+        "strategy_version": 3,
+        "mode": "per_ticker",
+        "timeframe": "1m",
+        "outcome": "fired",
+        "bucket_ms": TS_MS // 60_000 * 60_000,
+        "ts": TS_MS,
+        "looked_at": {"topic": "w7.ticks", "partition": 2, "first_offset": 10, "last_offset": 12},
+        "universe": 2,
+        "updated": 2,
+        "changed": 1,
+        "left_out": 0,
+        "counts": {"fired": 1, "bucket_dup": 1},
+        "tickers": [
+            {"ticker": "A", "outcome": "fired", "bucket_ms": TS_MS // 60_000 * 60_000, "ticks": 1},
+            {"ticker": "A", "outcome": "bucket_dup", "bucket_ms": TS_MS // 60_000 * 60_000, "ticks": 1},
+        ],
+    }
+    (decision,) = decisions(stage.decide([stage.run([tick(b"X")])]).emission)
+    assert (decision["outcome"], decision["tickers"]) == ("no_update", [])
+    assert decisions(stage.decide([]).emission) == []
+
+
+def test_where_nobody_asks_nothing_is_told() -> None:
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1m", frozenset({"A"})))
+    emission = stage.decide([stage.run([tick(b"A")])]).emission
+    assert [each.topic for each in emission.executions] == [TOPICS.alert_executions]
+
+
+def test_asked_for_strategies_are_told_of_in_the_log_where_it_debugs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "streams.kafka.decision_records")
+    stage = Stage(asked=Asked(frozenset({"s1", "all"})))
+    stage.deciding.change(Strategy("s1", "1m", frozenset("ABC")))
+    for tickers in ((b"A", b"B"), (b"X",), (b"A", b"B")):
+        stage.decide([stage.run([tick(ticker) for ticker in tickers])])
+    stage.decide([stage.run([tick(b"A", TS_MS - 60_000)])])
+    stage.deciding.change(Strategy("all", "1h"))
+    stage.decide([stage.run([tick(b"X")])])
+    assert [message for message in caplog.messages if message.startswith(("Processing", "Strategy"))] == [
+        "Processing strategy s1 with 2 tickers: [A, B]",
+        "Strategy s1 skipped - no universe tickers updated (3 in universe, 1 updated)",
+        "Strategy s1 skipped - all changed tickers already triggered in bucket (2 changed, 0 final)",
+        "Strategy s1 skipped - all changed tickers are late (1 changed, 0 final)",
+        "Strategy s1 skipped - no universe tickers updated (3 in universe, 1 updated)",
+        "Processing strategy all with its whole universe",
+    ]
 
 
 def test_a_registry_that_is_down_changes_nothing_and_the_same_runs_can_be_decided_later() -> None:
