@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.core.events import Mode, Status, Strategy, Tombstone
-from streams.kafka import strategy_book
+from streams.kafka import registry_wait, strategy_book
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.registry import FileSchemas
@@ -273,7 +273,7 @@ class Down(GivenSchemas):
 def test_while_the_registry_is_down_it_waits_and_then_takes_everything_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(strategy_book, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(registry_wait, "FIRST_WAIT_S", 0.001)
     schemas = Down()
     older, newer = S1, replace(S1, version=2, timeframe="1h")
 
