@@ -218,7 +218,11 @@ class Discovering:
             self._histories[strategy_id] = replace(history, held=each.report)
             self._weight += self._histories[strategy_id].weight
             self._hold(strategy_id, AT_ONCE_MS, each.offset)
+            standing = self._tools.book.standing(strategy_id)
+            assert standing is not None, "a strategy that stood once is kept, deleted or not"
+            self._again.append(standing)
         self._made = {}
+        await self._send({})
 
     async def _send(self, made: Mapping[str, Made]) -> None:
         """Send changes and dead letters, and wait until the book has read the changes."""
@@ -254,11 +258,12 @@ class Discovering:
             self._tools.instruments.universe_discoveries(1)
             self._tools.discovered(standing.strategy)
             return
-        self._again.append(standing)
         history = replace(self._histories.get(strategy_id, NO_HISTORY), held=made.report)
         self._forget(strategy_id)
         answer = release(standing, history, made.ts_ms, self._tools.interval_ms)
         self._follow(strategy_id, standing, answer, made._replace(change=answer.change))
+        if strategy_id not in self._made:
+            self._again.append(standing)
 
 
 def described(strategy: Strategy) -> tuple[str, int, int]:
