@@ -66,6 +66,10 @@ class Owner:
         if self.history is not None and self.history.held is not None:
             self._follow(release(self.standing, self.history, START_MS + at_ms, INTERVAL_MS), at_ms)
 
+    def forget(self) -> None:
+        """Be a new owner, who knows nothing of what went before."""
+        self.history = None
+
     def edit(self, **changed: object) -> None:
         """Somebody writes the next version."""
         now = self.standing.strategy
@@ -254,14 +258,15 @@ def test_unknown_and_deleted_strategies_and_those_without_another_version_are_re
 
 
 def test_the_largest_universe_is_taken_and_a_union_that_goes_beyond_gives_way_to_the_report() -> None:
-    most, other = (frozenset(f"{half}{k}" for k in range(MAX_UNIVERSE)) for half in "ab")
+    most, other, third = (frozenset(f"{part}{k}" for k in range(MAX_UNIVERSE)) for part in "abc")
     owner = Owner()
     assert owner.report(most, 0) is Outcome.CHANGED
     owner.report(other, INTERVAL_MS)
-    owner.report(most, 2 * INTERVAL_MS)
-    assert owner.universe == most
+    owner.report(third, 2 * INTERVAL_MS)
     assert owner.history is not None
-    assert owner.history.weight <= 1 + 4 * MAX_UNIVERSE
+    assert owner.history.dropped == other, "of two that are too much together, the latter is remembered"
+    owner.report(other, 3 * INTERVAL_MS)
+    assert owner.universe == other
 
 
 def test_of_a_universe_whose_history_is_compacted_away_nothing_older_is_left_out_but_by_whom_it_was_written() -> None:
@@ -315,7 +320,8 @@ def test_reports_that_come_again_end_where_they_ended(steps: Sequence[tuple[froz
         at_ms += pause_ms
         told.append((symbols, at_ms, owner.standing.strategy.version))
         owner.report(*told[-1])
-    before, owner.history = owner.universe, None
+    before = owner.universe
+    owner.forget()
     for each in told[-3:]:
         owner.report(*each)
     asked = [symbols for symbols, *_ in told if symbols]

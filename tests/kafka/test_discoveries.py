@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -102,10 +102,10 @@ class Stage:
             return self.begins_at
 
         sizes = {TOPIC: 1, CHANGES: 1, f"{TOPIC}.dlq": 1}
-        decoder, log = Decoder(FileSchemas(), "result"), self.log
+        decoder, log = Decoder(FileSchemas(), "result"), cast("Any", self.log)
         made = Tools(
             TOPIC, sizes, self.book, catch_up, decoder, ENCODER, log, self.counted, INTERVAL_MS, self.found.append
-        )  # type: ignore[arg-type]  # the log stands where the announcer stands
+        )
         owner = Discoveries(made, earliest)
         owner.seeked({0: at})
         return owner
