@@ -188,6 +188,30 @@ def test_what_was_held_when_its_owner_ended_comes_again_to_the_next_and_counts_w
     staged(story)
 
 
+def test_all_that_a_held_union_was_made_of_comes_again() -> None:
+    async def story(stage: Stage) -> None:
+        rows = [report(B), report(A, ts_ms=START_MS + 1), report(C, ts_ms=START_MS + 2)]
+        await stage.take(*rows)
+        assert stage.owner.committed() == {0: 1}
+        stage.owner = stage.make(1)
+        await stage.take(*rows[1:], report([], ts_ms=START_MS + INTERVAL_MS))
+        assert stage.universe() == (3, ["A", "B", "C"])
+
+    staged(story)
+
+
+def test_what_is_held_is_void_and_forgotten_once_somebody_has_written_a_universe() -> None:
+    async def story(stage: Stage) -> None:
+        await stage.take(report(B), report(C))
+        await stage.stand(replace(S, version=3, universe=frozenset("Z")))
+        await stage.take(report([], ts_ms=START_MS + INTERVAL_MS))
+        assert (stage.universe(), stage.owner.committed()) == ((3, ["Z"]), {0: 3})
+        (owned,) = stage.owner._owned.values()
+        assert (owned._histories, owned._weight) == ({}, 0)
+
+    staged(story)
+
+
 @pytest.mark.parametrize(
     ("edit", "then"),
     [

@@ -42,9 +42,9 @@ class Reporter:
 
 
 def universe(worker: Worker, strategy_id: str) -> tuple[int, list[str]] | None:
-    """The version that stands, and its tickers."""
+    """The version that stands, and its tickers; none where it watches all."""
     row = worker.table_row("strategies", strategy_id)
-    return row and (row["version"], sorted(row["universe"]))
+    return row and (row["version"], [] if row["universe"] == "all" else sorted(row["universe"]))
 
 
 def wait_for(worker: Worker, strategy_id: str, version: int, tickers: list[str]) -> None:
