@@ -219,8 +219,7 @@ class Discovering:
             self._weight += self._histories[strategy_id].weight
             self._hold(strategy_id, AT_ONCE_MS, each.offset)
             standing = self._tools.book.standing(strategy_id)
-            assert standing is not None, "a strategy that stood once is kept, deleted or not"
-            self._again.append(standing)
+            self._again += [standing] if standing is not None else []
         self._made = {}
         await self._send({})
 
@@ -251,9 +250,8 @@ class Discovering:
     def _see(self, strategy_id: str, made: Made) -> None:
         """Whether a change stands; where another was first, hold what was reported against that."""
         standing = self._tools.book.standing(strategy_id)
-        assert standing is not None, "a strategy that stood once is kept, deleted or not"
         assert made.change is not None, "only changes are sent"
-        if standing.strategy.universe == made.change.universe:
+        if standing is not None and standing.strategy.universe == made.change.universe:
             log.info("strategy %r version %d watches the %d tickers that were reported", *described(made.change))
             self._tools.instruments.universe_discoveries(1)
             self._tools.discovered(standing.strategy)
@@ -262,7 +260,7 @@ class Discovering:
         self._forget(strategy_id)
         answer = release(standing, history, made.ts_ms, self._tools.interval_ms)
         self._follow(strategy_id, standing, answer, made._replace(change=answer.change))
-        if strategy_id not in self._made:
+        if strategy_id not in self._made and standing is not None:
             self._again.append(standing)
 
 

@@ -163,8 +163,11 @@ class StrategyBook:
             self._note_origin(before, change, found.ts_ms if isinstance(found, Discovered) else None)
             self.told(Change(place, change))
 
-    def _note_origin(self, before: Standing | None, change: Strategy, discovered_ms: int | None) -> None:
+    def _note_origin(self, before: Standing | None, change: Strategy | Tombstone, discovered_ms: int | None) -> None:
         """Keep where the universe comes from, where that is not this version."""
+        if isinstance(change, Tombstone):
+            self._origins.pop(change.strategy_id, None)
+            return
         origin = origin_after(before, change, discovered_ms)
         if origin == Origin(change.version):
             self._origins.pop(change.strategy_id, None)
