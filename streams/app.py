@@ -1,21 +1,24 @@
 """The composition root: all parts of a worker, made of the settings and put together."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from faust.types import TP
 
+import agents.results
 import agents.strategies
 import agents.ticks
 from streams.core.conditions import ConditionTable
 from streams.core.events import Mode
 from streams.core.shard import Shard
 from streams.instruments import Done, Instruments
-from streams.kafka import tables
+from streams.kafka import discovering, result_records, tables
 from streams.kafka.checkpoint import Observe, Transaction
-from streams.kafka.clients import make_ahead, make_consumer, make_transaction
+from streams.kafka.clients import make_ahead, make_announcer, make_consumer, make_transaction
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Layout, Tools
+from streams.kafka.discoveries import Discoveries
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
 from streams.kafka.outbox import Patience
@@ -56,6 +59,7 @@ class Parts(NamedTuple):
     app: TickgateApp
     shards: Shards
     book: StrategyBook
+    discoveries: Discoveries
     state: Mapping[str, tables.StateTable]
     strategies: tables.StrategiesTable
 
@@ -67,7 +71,8 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
         topics.strategy_changes, given.sizes[topics.strategy_changes], Decoder(given.schemas, "strategy_change")
     )
     shards = make_shards(given, told, book, lambda: app.consumer)
-    app = TickgateApp(settings, shards)
+    discoveries = make_discoveries(given, told, book, lambda: app.consumer)
+    app = TickgateApp(settings, shards, discoveries)
     ours: dict[str, Any] = {"stop_worker": stop_worker}
     state = {
         name: tables.StateTable(
@@ -95,8 +100,9 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
     for table in (*state.values(), strategies):
         app.tables.add(table)
     agents.ticks.add(app, app.topic(topics.ticks, key_serializer="raw", value_serializer="raw"), shards)
+    agents.results.add(app, app.topic(topics.alert_results, key_serializer="raw", value_serializer="raw"), discoveries)
     agents.strategies.add(app, strategies.notices, book, shards)
-    return Parts(app, shards, book, state, strategies)
+    return Parts(app, shards, book, discoveries, state, strategies)
 
 
 def shown_tables(parts: Parts, partitions: int) -> Tables:
@@ -139,6 +145,29 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
     return Shards(book, makers, make_ahead(settings), tools, around)
 
 
+def make_discoveries(given: Given, told: Told, book: StrategyBook, consumer: Callable[[], Any]) -> Discoveries:
+    """Discovery. There is no consumer yet when it is made."""
+    settings, topic = given.settings, given.settings.topics.alert_results
+
+    async def earliest(partition: int) -> int:
+        place = TP(topic, partition)
+        found: Mapping[TP, int] = await consumer().earliest_offsets(place)
+        return found[place]
+
+    tools = discovering.Tools(
+        topic,
+        given.sizes,
+        book,
+        partial(book.catch_up, partial(make_consumer, settings)),
+        Decoder(given.schemas, result_records.RECORD),
+        given.encoder,
+        make_announcer(settings),
+        told.instruments,
+        settings.discovery_min_interval_ms,
+    )
+    return Discoveries(tools, earliest)
+
+
 def shard_maker(given: Given) -> Callable[[int], Shard]:
     """Makes the shard of a partition, which holds the tickers and the whole strategies that hash to it."""
     settings = given.settings
@@ -155,7 +184,7 @@ def shard_maker(given: Given) -> Callable[[int], Shard]:
 
 def consumed(settings: Settings) -> tuple[str, ...]:
     """The topics that a worker reads."""
-    return settings.topics.ticks, settings.topics.strategy_changes
+    return settings.topics.ticks, settings.topics.strategy_changes, settings.topics.alert_results
 
 
 def needed(settings: Settings) -> tuple[str, ...]:

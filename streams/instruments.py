@@ -121,6 +121,15 @@ class Instruments(Protocol):
     def universe_discoveries(self, count: int) -> None:
         """Universes that a worker's used symbols changed."""
 
+    def results(self, status: str, count: int) -> None:
+        """Results of executions, by what became of these."""
+
+    def discovery(self, outcome: str, count: int) -> None:
+        """What became of reported universes, by one of the outcomes of `streams/core/discovery.py`, or `damped`."""
+
+    def results_lag(self, topic: str, partition: int, lag: int | None) -> None:
+        """Results of a partition that wait; None: it is another worker's now."""
+
 
 class Unheard:
     """Takes everything and counts nothing."""
@@ -159,4 +168,13 @@ class Unheard:
         """Nothing."""
 
     def universe_discoveries(self, count: int) -> None:
+        """Nothing."""
+
+    def results(self, status: str, count: int) -> None:
+        """Nothing."""
+
+    def discovery(self, outcome: str, count: int) -> None:
+        """Nothing."""
+
+    def results_lag(self, topic: str, partition: int, lag: int | None) -> None:
         """Nothing."""

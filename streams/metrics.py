@@ -78,6 +78,12 @@ class Metrics:
         self._dead = self._counter(
             "tickgate_dead_letters", "Records refused, by input topic and reason.", "topic", "reason"
         )
+        self._results = self._counter("tickgate_results", "Results of executions, by status.", "status")
+        self._outcomes = self._counter(
+            "tickgate_discovery_reports",
+            "What became of reported universes: changed, same, held, stale, empty, whole, refused; damped, beside it.",
+            "outcome",
+        )
         self._lost = self._counter(
             "tickgate_lost_records", "Records that the broker deleted before they were read.", "topic"
         )
@@ -103,7 +109,9 @@ class Metrics:
 
     def _make_shards(self) -> None:
         """Where the shards stand that this worker owns."""
-        self._lag = self._gauge("tickgate_lag_records", "Records of a shard that wait.", *SHARD)
+        self._lag = self._gauge(
+            "tickgate_lag_records", "Records of a shard, or of a partition of results, that wait.", *SHARD
+        )
         self._state = self._gauge("tickgate_shard_state", "1 for the state that a shard is in.", *SHARD, "state")
         self._moving = self._gauge("tickgate_shard_moving", "1 where a shard takes what comes.", *SHARD)
         self._recovery = self._gauge("tickgate_recovery_seconds", "How long a shard's last recovery took.", *SHARD)
@@ -215,6 +223,21 @@ class Metrics:
     def universe_discoveries(self, count: int) -> None:
         """Count discovered universes."""
         self._discoveries.inc(count)
+
+    def results(self, status: str, count: int) -> None:
+        """Count results."""
+        self._results.labels(status).inc(count)
+
+    def discovery(self, outcome: str, count: int) -> None:
+        """Count what became of reports."""
+        self._outcomes.labels(outcome).inc(count)
+
+    def results_lag(self, topic: str, partition: int, lag: int | None) -> None:
+        """Note what waits, or drop the series."""
+        if lag is None:
+            _remove(self._lag, topic, partition)
+        else:
+            self._lag.labels(topic, partition).set(lag)
 
     def exposed(self, accept: str = "") -> tuple[bytes, str]:
         """Everything in the format that is asked for (the text format unless said), and its content type."""

@@ -74,6 +74,7 @@ class Settings:
     checkpoint_max_bytes: int = 16 << 20
     checkpoint_ms: int | None = None
     checkpoint_timeout_ms: int = 30_000
+    discovery_min_interval_ms: int = 10_000
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str = ""
     sasl_username: str = ""
@@ -186,6 +187,10 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
         "{at_least_once}".format(**PACES_MS),
     ),
     "checkpoint_timeout_ms": (whole_number(1_000, 900_000), "after so long the broker gives a transaction up"),
+    "discovery_min_interval_ms": (
+        whole_number(0, 86_400_000),
+        "least event time between two changes of a strategy's universe by what workers report",
+    ),
     "security_protocol": (_PROTOCOL, "how Kafka is talked to; or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
     "sasl_mechanism": (_MECHANISM, "how to log in with SASL: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"),
     "sasl_username": (str, "the name to log in with"),

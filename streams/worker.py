@@ -9,7 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
+
+from faust.types import TP
 
 from streams.app import Given, Parts, Told, compose, needed, shown_tables
 from streams.instruments import Done
@@ -23,6 +26,7 @@ from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
 from streams.kafka.shard_states import State
+from streams.kafka.strategy_topic import RECORD
 from streams.kafka.warm import warm_up
 from streams.kafka.watch import Watch
 from streams.kafka.whole_topic import committed_ends
@@ -98,7 +102,7 @@ def look_up(settings: Settings) -> Given:
     with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
         asked = ("decision",) if settings.decisions.anything else ()
-        encoder = Encoder(schemas, ("execution", "dead_letter", *asked))
+        encoder = Encoder(schemas, ("execution", "dead_letter", RECORD, *asked))
     return Given(settings, sizes, schemas, encoder, load_conditions(settings.conditions))
 
 
@@ -175,17 +179,18 @@ class Worker:
 
     def _watch(self, parts: Parts) -> Watch:
         settings = self._given.settings
-        return Watch(lambda: parts.app.consumer, lambda: make_consumer(settings), parts.shards, parts.book)
+        reader = partial(make_consumer, settings)
+        return Watch(lambda: parts.app.consumer, reader, parts.shards, parts.book, parts.discoveries)
 
     async def _follow_offsets(self, parts: Parts) -> None:
-        told: dict[int, int] = {}
+        told: dict[TP, int] = {}
         while True:
             await asyncio.sleep(OFFSETS_EVERY_S)
-            committed = parts.shards.committed()
-            if parts.shards.ready and committed and committed != told:
-                consumer: Any = parts.app.consumer
-                await consumer.commit_positions(committed)
-                told = committed
+            consumer: Any = parts.app.consumer
+            positions = consumer.positions()
+            if parts.shards.ready and positions and positions != told:
+                await consumer.commit_positions(positions)
+                told = positions
 
     async def _follow_ends(self, parts: Parts) -> None:
         """Ask the broker how much there is to do: a shard knows only of what was fetched for it."""
@@ -194,6 +199,8 @@ class Worker:
             consumer: Any = parts.app.consumer if parts.shards.owned else None
             if consumer is not None and consumer.has_sought:
                 parts.shards.ends(await ends(consumer, consumer.ticks_topic, list(parts.shards.owned)))
+                owned = list(parts.discoveries.committed())
+                parts.discoveries.ends(await ends(consumer, consumer.results_topic, owned))
 
     async def _say_what_is_late(self, parts: Parts) -> None:
         """A worker that waits for ever may have to be started anew by whoever looks after it."""

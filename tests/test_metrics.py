@@ -20,7 +20,7 @@ SEED_COUNTERS = (
     "lua_intersections",
     "universe_discoveries",
 )
-LABELS = ("topic", "partition", "state", "reason", "size", "le")
+LABELS = ("topic", "partition", "state", "reason", "size", "status", "outcome", "le")
 RUNNING = ShardStatus("ticks", 3, "running", moving=True, position=10, end=25)
 DONE = Done(
     0.03,
@@ -75,7 +75,27 @@ def busy() -> Metrics:
     metrics.cleanup_operations(1)
     metrics.lua_intersections(1)
     metrics.universe_discoveries(1)
+    metrics.results("ok", 1)
+    metrics.discovery("held", 1)
     return metrics
+
+
+def test_results_are_counted_by_status_and_reports_by_outcome() -> None:
+    metrics = busy()
+    metrics.results("failed", 2)
+    metrics.results("ok", 2)
+    metrics.discovery("damped", 1)
+    assert samples(metrics, "tickgate_results_total") == {("ok",): 3, ("failed",): 2}
+    assert samples(metrics, "tickgate_discovery_reports_total") == {("held",): 1, ("damped",): 1}
+
+
+def test_the_lag_of_results_goes_with_the_partition() -> None:
+    metrics = busy()
+    metrics.results_lag("alert-results", 5, 2)
+    assert samples(metrics, "tickgate_lag_records")["alert-results", "5"] == 2
+    metrics.results_lag("alert-results", 5, None)
+    metrics.results_lag("alert-results", 6, None)
+    assert ("alert-results", "5") not in samples(metrics, "tickgate_lag_records")
 
 
 def test_the_names_of_old_are_there_from_the_start() -> None:

@@ -41,6 +41,7 @@ OTHERS = {
     "TICKGATE_CHECKPOINT_MAX_BYTES": ("65536", 65_536),
     "TICKGATE_CHECKPOINT_MS": ("0", 0),
     "TICKGATE_CHECKPOINT_TIMEOUT_MS": ("1000", 1_000),
+    "TICKGATE_DISCOVERY_MIN_INTERVAL_MS": ("0", 0),
 }
 """Each variable with a text that is not its default, and the value."""
 

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 from streams.consumer.execution import Execution
 from streams.kafka.codec import Encoder
 from streams.kafka.dead_letters import plain
+from streams.kafka.result_records import STATUSES
 
-STATUSES: Final = ("ok", "failed", "skipped")
 SIDES: Final = ("", "buy", "sell")
 
 MAX_RESULT_BYTES: Final = 900 << 10

@@ -52,3 +52,17 @@ MAX_ASKED_PAIRS: Final = 1 << 20
 
 MAX_TICKERS_NAMED: Final = 1_000
 """What one such decision says of tickers; how many more there were is said."""
+
+MAX_UNIVERSE_BYTES: Final = MAX_VALUE_BYTES - (1 << 16)
+"""Tickers that discovery makes a universe, in UTF-8 with a length before each: they must fit into one record."""
+
+MAX_STRATEGY_HISTORIES: Final = 1_000_000
+"""What discovery remembers of one partition of results, in tickers; beyond, what has rested longest is forgotten."""
+
+CALM_REPORTS: Final = 5
+"""So many reports in a row are the same, and"""
+CALM_INTERVALS: Final = 10
+"""for so many of discovery's intervals, before reports that went to and fro count as calm."""
+
+MAX_BACK_MS: Final = 86_400_000
+"""A result so far before the last discovery is not held for it: one of the two has a wrong time."""

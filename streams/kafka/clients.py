@@ -5,9 +5,11 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streams.kafka.ahead import Ahead
+from streams.kafka.announcer import Announcer
 from streams.kafka.changelog_tail import Tail
 from streams.kafka.checkpoint import Observe, Transaction
 from streams.kafka.security import for_aiokafka
+from streams.kafka.strategy_topic import MAX_RECORD_BYTES
 from streams.settings import Settings
 
 RETRY_BACKOFF_MS: Final = 5
@@ -70,6 +72,15 @@ def make_ahead(settings: Settings) -> Ahead | None:
         return None
     client_id = f"{settings.group_id}-ahead"
     return Ahead(lambda: _producer(settings, client_id), settings.compression, attempt_s(settings))
+
+
+def make_announcer(settings: Settings) -> Announcer:
+    """What sends what discovery has to say."""
+
+    def producer() -> AIOKafkaProducer:
+        return _producer(settings, f"{settings.group_id}-discovery", max_request_size=MAX_RECORD_BYTES)
+
+    return Announcer(producer, settings.compression, attempt_s(settings))
 
 
 def attempt_s(settings: Settings) -> float:

@@ -10,7 +10,7 @@ from yarl import URL
 from streams.errors import InputError, os_trouble
 from streams.kafka import transport
 from streams.kafka.knowing_assignor import KnowingAssignor
-from streams.kafka.ports import Shards
+from streams.kafka.ports import Results, Shards
 from streams.kafka.security import for_faust
 from streams.settings import KNOWN, Settings
 
@@ -24,8 +24,14 @@ NOWHERE: Final = Path(tempfile.gettempdir()) / "tickgate-keeps-nothing"
 class TickgateApp(faust.App):
     """A Faust application on runs of records."""
 
-    def __init__(self, settings: Settings, shards: Shards, **options: Any) -> None:  # noqa: ANN401 - Faust's
-        self.tickgate, self.shards = settings, shards
+    def __init__(
+        self,
+        settings: Settings,
+        shards: Shards,
+        results: Results,
+        **options: Any,  # noqa: ANN401 - Faust's
+    ) -> None:
+        self.tickgate, self.shards, self.results = settings, shards, results
         if settings.data_dir is not None:
             make_folder(settings.data_dir)
         super().__init__(

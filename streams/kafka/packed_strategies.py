@@ -41,6 +41,11 @@ class PackedStrategies(MutableMapping[str, Strategy]):
     def __len__(self) -> int:
         return len(self._packed)
 
+    def version(self, strategy_id: str) -> int:
+        """Which stands of a strategy; 0 where there is none."""
+        packed = self._packed.get(strategy_id)
+        return packed.bare.version if packed else 0
+
     def active_sizes(self) -> list[int]:
         """How many tickers each active strategy watches; 0 stands for every ticker."""
         return [packed.size for packed in self._packed.values() if packed.bare.status is Status.ACTIVE]

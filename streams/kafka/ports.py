@@ -32,8 +32,31 @@ class Shards(Protocol):
         """Checkpoint what has been taken, and let go."""
 
 
+class Results(Protocol):
+    """What the transport needs of the discoveries: see `discoveries.py`."""
+
+    def seeked(self, positions: Mapping[int, int]) -> None:
+        """These partitions of `alert-results` go on from here."""
+
+    def sought(self, partition: int, offset: int) -> None:
+        """A partition is read again from here."""
+
+    def wants_more(self, partition: int) -> bool:
+        """Whether results should be fetched for a partition. Called from the fetching thread."""
+
+    def fetched(self, partition: int, position: int) -> None:
+        """Results have come, up to here. Called from the fetching thread."""
+
+    def committed(self) -> dict[int, int]:
+        """Of each partition, up to where results are done with."""
+
+    async def let_go(self) -> None:
+        """Begin nothing more, and end what is under way."""
+
+
 class App(Protocol):
     """What the transport needs of the application: see `faust_app.py`."""
 
     tickgate: Settings
     shards: Shards
+    results: Results

@@ -11,14 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from aiokafka import AIOKafkaConsumer
+
+from streams.core.discovery import Origin, Standing, origin_after
 from streams.core.events import Strategy, Tombstone
+from streams.errors import in_words
 from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Decoder
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.packed_strategies import PackedStrategies
-from streams.kafka.registry import RegistryDownError
-from streams.kafka.rows_reader import Log
-from streams.kafka.strategy_fold import Read, put, read
+from streams.kafka.registry_wait import FIRST_WAIT_S, LONGEST_WAIT_S, patiently
+from streams.kafka.rows_reader import Log, complete
+from streams.kafka.sending import NO_ANSWER
+from streams.kafka.strategy_fold import Discovered, Read, put, read
 from streams.kafka.whole_topic import Record
 
 log = logging.getLogger(__name__)
@@ -28,10 +33,6 @@ REFUSALS_KEPT: Final = 1000
 
 DECODED_AT_ONCE: Final = 200
 """Records whose universes are sets of tickers at the same time."""
-
-FIRST_WAIT_S: Final = 0.1
-LONGEST_WAIT_S: Final = 5.0
-"""Between two questions to a registry that is down."""
 
 
 class Place(NamedTuple):
@@ -74,6 +75,9 @@ class StrategyBook:
         self.refusals: list[Refusal] = []
         self.told: Told = lambda _: None
         """Called with each change and each refusal, in order, once it is in here."""
+        self._origins: dict[str, Origin] = {}
+        """Of universes that do not come from the version that stands."""
+        self._moved = asyncio.Event()
         self._decoder = decoder
         self._runs: asyncio.Queue[RawRun] = asyncio.Queue()
 
@@ -104,6 +108,32 @@ class StrategyBook:
         """Wait until all that was taken is in here."""
         await self._runs.join()
 
+    async def catch_up(self, make_reader: Callable[[], AIOKafkaConsumer]) -> None:
+        """Read up to where the topic ends now; as often as that takes."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                await complete(make_reader, self.logs())
+            except NO_ANSWER as error:
+                log.info("%s could not be read: %s", self.topic, in_words(error))
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            else:
+                return await self.caught_up()
+
+    async def reached(self, place: Place) -> None:
+        """Wait until a record is in here, or is refused."""
+        while self.positions.get(place.partition, 0) <= place.offset:
+            self._moved.clear()
+            await self._moved.wait()
+
+    def standing(self, strategy_id: str) -> Standing | None:
+        """What stands of a strategy, a deleted one too."""
+        strategy = self.strategies.get(strategy_id)
+        if strategy is None:
+            return None
+        return Standing(strategy, self._origins.get(strategy_id, Origin(strategy.version)))
+
     async def work(self) -> None:
         """Decode what is taken, for good."""
         while True:
@@ -120,15 +150,29 @@ class StrategyBook:
                 self._fold(record, found)
                 self.positions[run.partition] = record.offset + 1
         self.positions[run.partition] = max(run.position, known)
+        self._moved.set()
 
     def _fold(self, record: Record, found: Read) -> None:
         """Let one record count, or keep why it does not."""
         place = Place(record.partition, record.offset)
+        before = None if isinstance(found, Reason) else self.standing(found.strategy_id)
         change = put(self.strategies, found)
         if isinstance(change, Reason):
             self._refuse(Refusal(place, record, change))
         elif change is not None:
+            self._note_origin(before, change, found.ts_ms if isinstance(found, Discovered) else None)
             self.told(Change(place, change))
+
+    def _note_origin(self, before: Standing | None, change: Strategy | Tombstone, discovered_ms: int | None) -> None:
+        """Keep where the universe comes from, where that is not this version."""
+        if isinstance(change, Tombstone):
+            self._origins.pop(change.strategy_id, None)
+            return
+        origin = origin_after(before, change, discovered_ms)
+        if origin == Origin(change.version):
+            self._origins.pop(change.strategy_id, None)
+        else:
+            self._origins[change.strategy_id] = origin
 
     def _refuse(self, refusal: Refusal) -> None:
         log.warning("%s, partition %d, offset %d: %s", self.topic, *refusal.place, refusal.reason.detail)
@@ -140,15 +184,7 @@ class StrategyBook:
 
     async def _decoded(self, records: Sequence[Record]) -> list[Read]:
         """Decode, and begin again for as long as the registry is down."""
-        wait_s = FIRST_WAIT_S
-        while True:
-            try:
-                # In a thread: the first value of a schema may ask the registry for it.
-                return await asyncio.to_thread(lambda: [read(record, self._decoder) for record in records])
-            except RegistryDownError as error:
-                log.warning("%s waits for the registry: %s", self.topic, error)
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        return await patiently(lambda: [read(record, self._decoder) for record in records], self.topic)
 
 
 def record_at(run: RawRun, i: int) -> Record:

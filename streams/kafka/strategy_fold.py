@@ -5,16 +5,30 @@ stands.
 """
 
 from collections.abc import MutableMapping
+from typing import NamedTuple
 
 from streams.core.events import Strategy, Tombstone
 from streams.core.lifecycle import Verdict, settle
 from streams.errors import shortened
 from streams.kafka.bad_values import BadValueError, Reason
 from streams.kafka.codec import Decoder
-from streams.kafka.strategy_records import strategy_of
+from streams.kafka.strategy_records import DISCOVERY, strategy_of
 from streams.kafka.whole_topic import Record
 
-Read = Strategy | Tombstone | Reason
+
+class Discovered(NamedTuple):
+    """A version that discovery has made, and its event time."""
+
+    strategy: Strategy
+    ts_ms: int
+
+    @property
+    def strategy_id(self) -> str:
+        """Whose version it is."""
+        return self.strategy.strategy_id
+
+
+Read = Strategy | Discovered | Tombstone | Reason
 """A version, a deletion, or what is wrong with the record."""
 
 
@@ -24,13 +38,14 @@ def read(record: Record, decoder: Decoder) -> Read:
         strategy_id = id_of(record)
         if record.value is None:
             return Tombstone(strategy_id)
-        change = strategy_of(decoder.decode(record.value, record.headers))
+        decoded = decoder.decode(record.value, record.headers)
+        change = strategy_of(decoded)
     except BadValueError as error:
         return error.reason
     if change.strategy_id != strategy_id:
         detail = f"its key is {shortened(strategy_id)}, its strategy {shortened(change.strategy_id)}"
         return Reason("other_key", detail, "send the strategy's id as the key")
-    return change
+    return Discovered(change, decoded["ts"]) if decoded["source"] == DISCOVERY else change
 
 
 def put(strategies: MutableMapping[str, Strategy], found: Read) -> Strategy | Tombstone | Reason | None:
@@ -42,10 +57,11 @@ def put(strategies: MutableMapping[str, Strategy], found: Read) -> Strategy | To
         return found
     if isinstance(found, Tombstone):
         return None if strategies.pop(found.strategy_id, None) is None else found
-    settled = settle(strategies.get(found.strategy_id), found)
+    change = found.strategy if isinstance(found, Discovered) else found
+    settled = settle(strategies.get(change.strategy_id), change)
     if settled.verdict is Verdict.ACCEPTED:
-        strategies[found.strategy_id] = found
-        return found
+        strategies[change.strategy_id] = change
+        return change
     if not settled.verdict.is_refusal:
         return None
     problem, _, remedy = settled.reason.partition("; ")

@@ -1,12 +1,15 @@
 """Strategies as they stand on `strategy-changes`: from the record to the strategy, and back."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from streams.core.events import Mode, Status, Strategy
 from streams.errors import shortened
 from streams.kafka.bad_values import BadValueError, Reason
 from streams.kafka.codec import Record
+
+DISCOVERY: Final = "discovery"
+"""The source of a change that was made of what workers reported."""
 
 
 def strategy_of(record: Mapping[str, Any]) -> Strategy:

@@ -1,9 +1,9 @@
 """A Faust transport whose unit of work is the run: what one fetch brought of one partition.
 
-Of `ticks`, the agent gets one event for each fetch: the runs of all partitions in it. Of the changelogs of our tables,
-the recovery gets one event for each run. Records of other topics come one by one, as Faust's own transport brings
-them; there are few of them. The transport does not commit: a checkpoint does (`checkpoint.py`), and says where each
-shard stands.
+Of `ticks`, the agent gets one event for each fetch: the runs of all partitions in it. Of `alert-results`, its agent
+gets one event for each run, and so does the recovery of the changelogs of our tables. Records of other topics come one
+by one, as Faust's own transport brings them; there are few of them. The transport does not commit: of ticks a
+checkpoint does (`checkpoint.py`), and of both it is asked where they stand.
 
 Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalance showed. The chain check in
 `shards.py` stands behind them all. What is touched inside Faust is named in `TOUCHED`.
@@ -157,18 +157,22 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         app = cast("App", self.app)
         self.settings, self.shards = app.tickgate, app.shards
+        self.results = app.results
         self.ticks_topic = self.settings.topics.ticks
+        self.results_topic = self.settings.topics.alert_results
+        self._wants_more = {self.ticks_topic: self.shards.wants_more, self.results_topic: self.results.wants_more}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def may_fetch(self, tp: TP) -> bool:
-        """Ticks only when the shards have said where they stand, and where one has room for more."""
-        return tp.topic != self.ticks_topic or (self.has_sought and self.shards.wants_more(tp.partition))
+        """What is kept track of here only where it stands, and where there is room for more."""
+        wants_more = self._wants_more.get(tp.topic)
+        return wants_more is None or (self.has_sought and wants_more(tp.partition))
 
     def is_in_runs(self, topic: str) -> bool:
         """Whether the topic comes in runs."""
-        return topic == self.ticks_topic or topic in self.app.tables.changelog_topics
+        return topic in self._wants_more or topic in self.app.tables.changelog_topics
 
     def as_records(self, fetched: Mapping[TP, list[RawRun]]) -> dict[TP, list[RunRecord] | list[SingleRecord]]:
         """The runs as Faust takes records. A run without records counts: the position has moved past markers."""
@@ -183,6 +187,8 @@ class Consumer(driver.Consumer):
                 records = run_records(runs) if self.is_in_runs(tp.topic) else single_records(runs)
                 if records:
                     found[tp] = records
+                if tp.topic == self.results_topic and runs:
+                    self.results.fetched(tp.partition, runs[-1].position)
         return found
 
     def on_buffer_full(self, tp: TP) -> None:
@@ -195,12 +201,12 @@ class Consumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     def _new_offset(self, tp: TP) -> int | None:
-        if tp.topic != self.ticks_topic:
+        if tp.topic not in self._wants_more:
             offset: int | None = super()._new_offset(tp)
             return offset
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return None  # the checkpoint commits; an acknowledged event says nothing
+        return None  # `commit_positions` does; an acknowledged event says nothing
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop fetching ticks until the shards stand again."""
@@ -221,25 +227,36 @@ class Consumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         await super().perform_seek()
         mine = [tp for tp in self.assignment() if tp.topic == self.ticks_topic]
+        results = [tp for tp in self.assignment() if tp.topic == self.results_topic]
         known = {tp: self.shards.position(tp.partition) for tp in mine}
         bare = [TopicPartition(*tp) for tp in mine if known[tp] is None]
+        bare += [TopicPartition(*tp) for tp in results if not self._committed_offset.get(tp)]
         if bare:  # Faust leaves a partition without a commit where it happens to stand
             await self._thread.seek_to_beginning(*bare)
         await self._thread.seek_wait({tp: offset for tp, offset in known.items() if offset is not None})
-        for tp in mine:
+        for tp in (*mine, *results):
             self._read_offset[tp] = None  # Faust drops what lies below the group's offset, which says nothing here
         earliest, ends = await self.earliest_offsets(*mine), await self.highwaters(*mine)
+        results_at = {tp.partition: at for tp in results if (at := await self.position(tp)) is not None}
         found = {tp: offset for tp in mine if (offset := await self.position(tp)) is not None}
         if generation == self.app.consumer_generation_id:
             self.shards.seeked({tp.partition: (at, Bounds(earliest[tp], ends[tp])) for tp, at in found.items()})
+            self.results.seeked(results_at)
             self.has_sought = True
 
-    async def commit_positions(self, positions: Mapping[int, int]) -> None:
-        """Let the group's offsets follow the checkpoints, for tools that show lag.
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Read a partition again from here."""
+        await super().seek(partition, offset)
+        if partition.topic == self.results_topic:
+            self.results.sought(partition.partition, offset)
 
-        Faust's own way ends the worker where the broker is away for a moment.
-        """
-        offsets = {TP(self.ticks_topic, partition): offset for partition, offset in positions.items()}
+    def positions(self) -> dict[TP, int]:
+        """How far the shards have come, for tools that show lag; and the results, which go on from there."""
+        shards = {TP(self.ticks_topic, partition): at for partition, at in self.shards.committed().items()}
+        return shards | {TP(self.results_topic, partition): at for partition, at in self.results.committed().items()}
+
+    async def commit_positions(self, offsets: Mapping[TP, int]) -> None:
+        """Let the group's offsets follow. Faust's own way ends the worker where the broker is away for a moment."""
         if not offsets:
             return
         thread = cast("ConsumerThread", self._thread)
@@ -253,8 +270,9 @@ class Consumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """Runs on revocation and on shutdown, before the group is left: the last checkpoint belongs here."""
+        await self.results.let_go()
         await self.shards.drain()
-        await self.commit_positions(self.shards.committed())
+        await self.commit_positions(self.positions())
         await super().wait_empty()
 
 

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
 from streams.errors import in_words
+from streams.kafka.discoveries import Discoveries
 from streams.kafka.rows_reader import complete
 from streams.kafka.sending import NO_ANSWER
 from streams.kafka.shards import Shards
@@ -40,8 +41,10 @@ class Watch:
         make_reader: Callable[[], AIOKafkaConsumer],
         shards: Shards,
         book: StrategyBook,
+        discoveries: Discoveries,
     ) -> None:
         self._consumer, self._make_reader, self._shards, self._book = consumer, make_reader, shards, book
+        self._discoveries = discoveries
         self._seen: dict[TP, tuple[int, int]] = {}
 
     async def work(self) -> None:
@@ -64,6 +67,7 @@ class Watch:
         """Look once."""
         topic = self._consumer().ticks_topic
         arrived = {TP(topic, p): offset for p, shard in self._shards.owned.items() if (offset := shard.idle_at) >= 0}
+        arrived |= {TP(self._discoveries.topic, p): offset for p, offset in self._discoveries.idle_at().items()}
         arrived |= {TP(self._book.topic, p): offset for p, offset in self._book.taken.items()}
         gaps = {}
         for tp, offset in arrived.items():

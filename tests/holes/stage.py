@@ -49,6 +49,39 @@ class NotingShards:
         self.heard.append("drained")
 
 
+class NotingResults:
+    """Stands where the discoveries stand; owns nothing until it is told."""
+
+    topic = "h.alert-results"
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+        self.stands: dict[int, int] = {}
+        self.full = False
+
+    def seeked(self, positions: Mapping[int, int]) -> None:
+        self.stands = dict(positions)
+        self.heard.append(dict(positions))
+
+    def sought(self, partition: int, offset: int) -> None:
+        self.heard.append(("sought", partition, offset))
+
+    def wants_more(self, partition: int) -> bool:  # noqa: ARG002 - as the real one
+        return not self.full
+
+    def fetched(self, partition: int, position: int) -> None:
+        self.heard.append(("fetched", partition, position))
+
+    def committed(self) -> dict[int, int]:
+        return self.stands
+
+    def idle_at(self) -> dict[int, int]:
+        return {}
+
+    async def let_go(self) -> None:
+        self.heard.append("let go")
+
+
 class NotingRows:
     """Stands where a table's rows are; fails if told to."""
 
@@ -189,7 +222,7 @@ def make_app(
 ) -> Any:
     """Make an application; needs a running loop."""
     settings = Settings(broker=broker, topic_prefix=prefix, app_id=group)
-    app = type("OneApp", (App,), {"thread_kind": thread})(settings, shards)
+    app = type("OneApp", (App,), {"thread_kind": thread})(settings, shards, NotingResults())
     app.consumer_generation_id = 1
     return app
 

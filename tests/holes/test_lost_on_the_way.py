@@ -19,7 +19,7 @@ from streams.kafka.strategy_book import StrategyBook
 from streams.kafka.table_rows import StrategyRows
 from streams.kafka.watch import Watch
 from tests.holes.cures import with_and_without_the_cure, without
-from tests.holes.stage import CHANGELOG, STRATEGIES, TICKS, event_of, run_of
+from tests.holes.stage import CHANGELOG, STRATEGIES, TICKS, NotingResults, event_of, run_of
 from tests.holes.test_recovery import Stage, task_of
 from tests.kafka.shard_stage import at_rest
 
@@ -114,7 +114,7 @@ def test_a_run_that_is_lost_with_nothing_behind_it_is_read_again(monkeypatch: py
         consumer, nobody = Reading(position=90), cast("Any", None)
         shards = cast("Any", SimpleNamespace(owned={0: SimpleNamespace(idle_at=70)}))
         book = cast("Any", SimpleNamespace(topic=STRATEGIES.topic, taken={}))
-        watch = Watch(lambda: consumer, nobody, shards, book)
+        watch = Watch(lambda: consumer, nobody, shards, book, cast("Any", NotingResults()))
         await watch.look()
         assert consumer.sought == []  # it may be on its way
         await watch.look()
@@ -141,7 +141,9 @@ def test_the_watch_outlives_a_partition_that_is_taken_away(monkeypatch: pytest.M
         nobody = cast("Any", None)
         shards = cast("Any", SimpleNamespace(owned={0: SimpleNamespace(idle_at=70)}, ready=True))
         book = cast("Any", SimpleNamespace(topic=STRATEGIES.topic, taken={}))
-        watching = asyncio.create_task(Watch(lambda: TakenAway(90), nobody, shards, book).work())
+        watching = asyncio.create_task(
+            Watch(lambda: TakenAway(90), nobody, shards, book, cast("Any", NotingResults())).work()
+        )
         await at_rest()
         assert watching.done() is not cured
         watching.cancel()

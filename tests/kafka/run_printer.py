@@ -12,6 +12,7 @@ from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
 from streams.kafka.warm import warm_up
 from streams.settings import Settings
+from tests.holes.stage import NotingResults
 
 
 class PrintingShards:
@@ -48,7 +49,7 @@ def main(broker: str, prefix: str, app_id: str) -> None:
     """Run until a signal comes."""
     warm_up()
     settings = Settings(broker=broker, topic_prefix=prefix, app_id=app_id, session_timeout_ms=6_000)
-    app = TickgateApp(settings, PrintingShards())
+    app = TickgateApp(settings, PrintingShards(), NotingResults())
     ticks = app.topic(settings.topics.ticks, key_serializer="raw", value_serializer="raw")
     others = app.topic(settings.topics.clock, key_serializer="raw", value_serializer="raw")
 

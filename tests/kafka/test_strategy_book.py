@@ -4,17 +4,19 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
+from streams.core.discovery import Origin
 from streams.core.events import Mode, Status, Strategy, Tombstone
-from streams.kafka import strategy_book
+from streams.kafka import registry_wait, strategy_book
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.registry import FileSchemas
 from streams.kafka.strategy_book import DECODED_AT_ONCE, Change, Place, Refusal, StrategyBook
-from streams.kafka.strategy_records import record_of
+from streams.kafka.strategy_records import DISCOVERY, record_of
 from tests.kafka.batches import Row
 from tests.kafka.given_schemas import GivenSchemas
 from tests.kafka.shard_stage import run_of
@@ -273,7 +275,7 @@ class Down(GivenSchemas):
 def test_while_the_registry_is_down_it_waits_and_then_takes_everything_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(strategy_book, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(registry_wait, "FIRST_WAIT_S", 0.001)
     schemas = Down()
     older, newer = S1, replace(S1, version=2, timeframe="1h")
 
@@ -291,3 +293,54 @@ def test_while_the_registry_is_down_it_waits_and_then_takes_everything_in_order(
         assert stage.book.strategies["s1"] == newer
 
     staged(story, schemas)
+
+
+def test_it_catches_up_with_its_topic_once_the_broker_answers_and_waits_for_what_it_decodes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(stage: Stage) -> None:
+        answers = iter([KafkaConnectionError(), TimeoutError(), None])
+
+        async def complete(make_reader: object, logs: object) -> int:
+            assert (make_reader, len(cast("list[object]", logs))) == (nobody, 3)
+            error = next(answers)
+            if error is not None:
+                raise error
+            stage.take([row(S1)])
+            return 1
+
+        monkeypatch.setattr(strategy_book, "complete", complete)
+        monkeypatch.setattr(strategy_book, "FIRST_WAIT_S", 0.0)
+        await stage.book.catch_up(cast("Any", nobody))
+        assert dict(stage.book.strategies) == {"s1": S1}
+        assert list(answers) == []
+
+    staged(story)
+
+
+def nobody() -> None:
+    """Makes no reader."""
+
+
+def test_where_a_universe_comes_from_is_kept_through_edits_and_discoveries() -> None:
+    discovered = record_of(replace(S1, version=3, universe=frozenset({"X"})), 77, source=DISCOVERY)
+    found = Row(0, key=b"s1", value=ENCODER.encode("strategy_change", discovered))
+    written = replace(S1, version=5, universe=frozenset({"Y"}))
+
+    async def story(stage: Stage) -> None:
+        async def origin_behind(change: Row) -> Origin:
+            await stage.read([change], stage.book.positions.get(0, 0))
+            standing = stage.book.standing("s1")
+            assert standing is not None
+            return standing.origin
+
+        assert stage.book.standing("s1") is None
+        assert await origin_behind(row(S1)) == Origin(1)
+        assert await origin_behind(row(replace(S1, version=2, timeframe="1h"))) == Origin(1)
+        assert await origin_behind(found) == Origin(1, 77)
+        last = replace(S1, version=4, universe=frozenset({"X"}), timeframe="1m")
+        assert await origin_behind(row(last)) == Origin(1, 77)
+        assert await origin_behind(row(written)) == Origin(5)
+        assert await origin_behind(found) == Origin(5)
+
+    staged(story)

@@ -20,6 +20,7 @@ from streams.kafka.strategy_book import StrategyBook
 from streams.kafka.table_rows import LastBucketRows, LastUpdateRows, StrategyRows
 from streams.settings import Settings
 from tests.core.histories import CONDITIONS, fires_of_shard
+from tests.holes.stage import NotingResults
 
 S1 = Strategy("s1", "1m", frozenset({"AAPL", "MSFT", "IBM"}))
 MINUTE = 60_000
@@ -59,7 +60,7 @@ def made() -> Made:
     fake = cast("Shards", SimpleNamespace(owned=shards))
 
     async def main() -> Made:
-        app = TickgateApp(Settings(), cast("Any", fake))
+        app = TickgateApp(Settings(), cast("Any", fake), NotingResults())
 
         def table(kind: Any, name: str, rows: Any, **options: Any) -> Any:
             topic = tables.changelog(app, f"changelog-{name}", 4)
@@ -144,7 +145,7 @@ def application(settings: Settings) -> TickgateApp:
     """An application that has made its folders, as it does when it starts."""
 
     async def main() -> TickgateApp:
-        app = TickgateApp(settings, cast("Any", SimpleNamespace()))
+        app = TickgateApp(settings, cast("Any", SimpleNamespace()), NotingResults())
         await app.on_first_start()
         return app
 
@@ -179,7 +180,7 @@ def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_the_owner_of_a_shard_is_who_the_group_says() -> None:
-    app = TickgateApp(Settings(topic_prefix="w."), cast("Any", SimpleNamespace()))
+    app = TickgateApp(Settings(topic_prefix="w."), cast("Any", SimpleNamespace()), NotingResults())
     assert app.owner(0) == ""
     assignor: Any = app.assignor
     assignor.external_topic_distribution = {

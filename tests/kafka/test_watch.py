@@ -16,7 +16,7 @@ def test_a_worker_that_owns_shards_and_never_recovers_ends(monkeypatch: pytest.M
     shards: Any = SimpleNamespace(ready=False, owned={0: "a shard"}, shards=["recovering"])
     nobody: Any = None
     with pytest.raises(StuckError, match="recovering"):
-        asyncio.run(Watch(nobody, nobody, shards, nobody).work())
+        asyncio.run(Watch(nobody, nobody, shards, nobody, nobody).work())
 
 
 def test_one_that_owns_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,6 +27,6 @@ def test_one_that_owns_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(Watch(nobody, nobody, shards, nobody).work(), 0.05)
+            await asyncio.wait_for(Watch(nobody, nobody, shards, nobody, nobody).work(), 0.05)
 
     asyncio.run(main())
