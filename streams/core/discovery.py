@@ -177,7 +177,8 @@ def known_history(standing: Standing | None, history: History | None) -> History
 def refusal_of(standing: Standing | None, report: Report) -> Refusal | None:
     """Why a report cannot be used, if it cannot."""
     if standing is None:
-        return Refusal("unknown_strategy", "there is no such strategy", "send the strategy_id of the execution")
+        remedy = "send the strategy_id of the execution; nothing, if it has been deleted since"
+        return Refusal("unknown_strategy", "there is no such strategy", remedy)
     newest = standing.strategy.version
     if not 1 <= report.version <= newest:
         detail = f"it names version {report.version}, and {newest} is the newest"

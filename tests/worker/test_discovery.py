@@ -11,6 +11,9 @@ from bench.kafka_worker import Worker
 from streams.consumer import Execution, Report, run
 from streams.core.events import Status, Strategy
 from streams.core.limits import MAX_UNIVERSE
+from streams.kafka.codec import Encoder
+from streams.kafka.registry import FileSchemas
+from streams.kafka.strategy_records import record_of
 from streams.settings import Settings
 from tests.core.avro_bytes import framed, tick
 from tests.worker.inputs import At, Given, Hand, letters
@@ -83,7 +86,8 @@ def hostile(good: bytes) -> Iterator[tuple[str, Given]]:
     yield "other_key", Given(b"second", good)
     yield "unknown_strategy", Given(b"nobody", value("nobody", ["B"]))
     yield "unknown_strategy", Given(b"no\xc2\xa0body", value("no\u00a0body", []))
-    yield "deleted_strategy", Given(b"gone", value("gone", ["B"]))
+    yield "deleted_strategy", Given(b"deleted", value("deleted", ["B"]))
+    yield "unknown_strategy", Given(b"gone", value("gone", ["B"]))
     yield "unknown_version", Given(key, value("first", ["B"], version=9))
     yield "unknown_version", Given(key, value("first", ["B"], version=0))
     yield "unknown_version", Given(key, value("first", ["B"], version=-(1 << 62)))
@@ -113,7 +117,12 @@ def test_hostile_results_get_a_dead_letter_each_and_disturb_nobody(place: Place)
     gone = Strategy("gone", "5m", frozenset({"A"}))
     import_strategies(place, [FIRST, edited, gone, Strategy("all", "5m"), Strategy("good", "5m", frozenset({"A"}))])
     import_strategies(place, [Strategy("edited", "5m", frozenset({"A", "Z"}), version=2)])
-    import_strategies(place, [Strategy("gone", "5m", frozenset({"A"}), Status.DELETED, version=2)])
+    import_strategies(place, [Strategy("gone", "5m", frozenset({"A"}), Status.DELETED, version=2)])  # with a tombstone
+    deleted = record_of(Strategy("deleted", "5m", frozenset({"A"}), Status.DELETED, version=2), START_MS)
+    without_tombstone = Given(
+        b"deleted", Encoder(FileSchemas(), ["strategy_change"]).encode("strategy_change", deleted)
+    )
+    Hand(place, place.topics.strategy_changes).send(without_tombstone)
     reporter, refused, ticks = Reporter(place), dict[At, str](), Hand(place, place.topics.ticks)
     with Worker(place) as worker:
         worker.wait_until_ready(PARTITIONS)
