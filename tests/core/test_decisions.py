@@ -14,7 +14,18 @@ from streams.core.events import Clock, Fire, Mode, Strategy, Tick
 from streams.core.index import Index
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard
-from tests.core.histories import CONDITIONS, OUT_OF_SEQUENCE, Event, batches, history, seeded, some, ticks_of
+from tests.core.histories import (
+    CONDITIONS,
+    OUT_OF_SEQUENCE,
+    Change,
+    Event,
+    batches,
+    history,
+    seeded,
+    some,
+    tell,
+    ticks_of,
+)
 
 EVERYBODY = Asked(share=1.0)
 AB = frozenset({"A", "B"})
@@ -67,7 +78,7 @@ class Stage:
     def emission(self, *steps: Sequence[Event]) -> list[Decision]:
         """Several steps, and what is then said of them."""
         for step in steps:
-            ticks = ticks_of(self.shard.index.tickers, [each for each in step if not isinstance(each, Strategy)])
+            ticks = ticks_of(self.shard.index.tickers, [each for each in step if not isinstance(each, Change)])
             self.recorder.before(ticks)
             self.recorder.after(self.shard.step(ticks))
         return self.recorder.take()
@@ -107,8 +118,8 @@ def emissions(events: Sequence[Event], rng: Random) -> list[list[list[Event]]]:
     """Histories in emissions of several steps; a change stands alone."""
     parts: list[list[list[Event]]] = []
     for batch in batches(events, some(rng.choice, range(1, 9), 30)):
-        is_change = isinstance(batch[0], Strategy)
-        if parts and not is_change and not isinstance(parts[-1][0][0], Strategy) and rng.random() < 0.5:
+        is_change = isinstance(batch[0], Change)
+        if parts and not is_change and not isinstance(parts[-1][0][0], Change) and rng.random() < 0.5:
             parts[-1].append(batch)
         else:
             parts.append([batch])
@@ -120,9 +131,9 @@ def test_over_many_histories_every_tick_of_every_pair_is_told_as_the_oracle_has_
         rng, mode = Random(seed), Random(seed).choice([Mode.PER_TICKER, Mode.PER_TICKER, Mode.LEGACY])
         stage, oracle = Stage(mode=mode), NotingOracle(mode)
         for emission in emissions(history(seeded(seed), 100), rng):
-            if isinstance(emission[0][0], Strategy):
-                stage.shard.change(emission[0][0])
-                oracle.change(emission[0][0])
+            if isinstance(emission[0][0], Change):
+                tell(stage.shard, emission[0][0])
+                tell(oracle, emission[0][0])
                 continue
             found = stage.emission(*emission)
             oracle.take([event for step in emission for event in step])
@@ -190,12 +201,12 @@ def test_the_kernel_decides_the_same_where_somebody_looks() -> None:
     for seed in range(30):
         recorded, alone = Stage(), Shard(CONDITIONS)
         for batch in batches(history(seeded(seed), 60), [5] * 20):
-            if isinstance(batch[0], Strategy):
-                recorded.shard.change(batch[0])
-                alone.change(batch[0])
+            if isinstance(batch[0], Change):
+                tell(recorded.shard, batch[0])
+                tell(alone, batch[0])
                 continue
             recorded.emission(batch)
-            alone.step(ticks_of(alone.index.tickers, [each for each in batch if not isinstance(each, Strategy)]))
+            alone.step(ticks_of(alone.index.tickers, [each for each in batch if not isinstance(each, Change)]))
         assert recorded.shard.counts == alone.counts
         assert state(recorded.shard.index) == state(alone.index)
 

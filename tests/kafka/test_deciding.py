@@ -236,7 +236,7 @@ def test_counts_are_of_one_emission_alone() -> None:
 
 def test_an_execution_says_what_the_steps_that_made_it_looked_at_and_skipped() -> None:
     stage = Stage()
-    stage.deciding.change(Strategy("s1", "1m", frozenset("ABCD")))
+    stage.deciding.stand(Strategy("s1", "1m", frozenset("ABCD")))
     first = stage.decide([stage.run([tick(b"A"), tick(b"B"), tick(b"B")])])
     (execution,) = executions(first.emission)
     assert execution["metadata"] == {"checked": 2, "skipped": 2, "fired": 2, "bucket_dup": 1}
@@ -248,7 +248,7 @@ def test_an_execution_says_what_the_steps_that_made_it_looked_at_and_skipped() -
 def test_what_a_round_counted_is_told_with_the_next_emission() -> None:
     stage = Stage()
     for strategy_id, ticker in (("s1", "A"), ("s2", "B")):
-        stage.deciding.change(Strategy(strategy_id, "1m", frozenset({ticker})))
+        stage.deciding.stand(Strategy(strategy_id, "1m", frozenset({ticker})))
     assert stage.decide([stage.run([tick(b"A")])]).done.no_update == 0
     stage.shard.end_round()
     assert stage.decide([stage.run([tick(b"A")])]).done.no_update == 1
@@ -268,7 +268,7 @@ def test_what_a_round_counted_is_told_with_the_next_emission() -> None:
 def test_decisions_are_told_of_those_alone_that_are_asked_for_beside_the_executions() -> None:
     stage = Stage(asked=Asked(frozenset({"s1"})))
     for strategy_id in ("s1", "s2"):
-        stage.deciding.change(Strategy(strategy_id, "1m", frozenset({"A", "B"}), version=3))
+        stage.deciding.stand(Strategy(strategy_id, "1m", frozenset({"A", "B"}), version=3))
     decided = stage.decide([stage.run([tick(b"X"), tick(b"A")]), stage.run([tick(b"A")])])
     assert decided.done.executions == 2
     (decision,) = decisions(decided.emission)
@@ -298,7 +298,7 @@ def test_decisions_are_told_of_those_alone_that_are_asked_for_beside_the_executi
 
 def test_where_nobody_asks_nothing_is_told() -> None:
     stage = Stage()
-    stage.deciding.change(Strategy("s1", "1m", frozenset({"A"})))
+    stage.deciding.stand(Strategy("s1", "1m", frozenset({"A"})))
     emission = stage.decide([stage.run([tick(b"A")])]).emission
     assert [each.topic for each in emission.executions] == [TOPICS.alert_executions]
 
@@ -306,11 +306,11 @@ def test_where_nobody_asks_nothing_is_told() -> None:
 def test_asked_for_strategies_are_told_of_in_the_log_where_it_debugs(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "streams.kafka.decision_records")
     stage = Stage(asked=Asked(frozenset({"s1", "all"})))
-    stage.deciding.change(Strategy("s1", "1m", frozenset("ABC")))
+    stage.deciding.stand(Strategy("s1", "1m", frozenset("ABC")))
     for tickers in ((b"A", b"B"), (b"X",), (b"A", b"B")):
         stage.decide([stage.run([tick(ticker) for ticker in tickers])])
     stage.decide([stage.run([tick(b"A", TS_MS - 60_000)])])
-    stage.deciding.change(Strategy("all", "1h"))
+    stage.deciding.stand(Strategy("all", "1h"))
     stage.decide([stage.run([tick(b"X")])])
     assert [message for message in caplog.messages if message.startswith(("Processing", "Strategy"))] == [
         "Processing strategy s1 with 2 tickers: [A, B]",
