@@ -120,6 +120,24 @@ class FireColumns(NamedTuple):
     ts_ms: Int64s
 
 
+class Ticks(NamedTuple):
+    """Ticks in columns, tickers by number."""
+
+    ticker: Int32s
+    ts_ms: Int64s
+    moves_price: Bytes
+
+
+class Fires(NamedTuple):
+    """What fired in one step, in no order to rely on; `Shard.in_order` puts it in one."""
+
+    tick: Int32s
+    strategy: Int32s
+    ticker: Int32s
+    bucket_ms: Int64s
+    ts_ms: Int64s
+
+
 class Places(NamedTuple):
     """Room for where each record lies in a buffer. The key may lie within the value."""
 

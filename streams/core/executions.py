@@ -3,6 +3,7 @@
 executions = Executions(shard, "ticks", partition, schema_id)
 records = executions.encode(fires, offsets)       # the fires of a step, and the offset of each of its ticks
 records = executions.encode(*joined(several))     # of several steps
+records = executions.encode_gathered(sent)        # of groups that have closed, see `gathered`
 
 The order, the ids and the bytes are functions of the input and of where it is cut into checkpoints, never of the
 order that the kernel leaves fires in: executions stand by the first record that caused them, then by strategy id;
@@ -21,6 +22,7 @@ from streams.core.avro import NO_COUNTS, long, long_map, string
 from streams.core.columns import Int32s, Int64s, Places, grown
 from streams.core.events import Strategy
 from streams.core.execution_kernel import Groups, Heads, Wire
+from streams.core.gathered import Sent
 from streams.core.index import Entry
 from streams.core.limits import MAX_TICKER_BYTES
 from streams.core.order import order_of
@@ -67,7 +69,27 @@ class Executions:
             return NO_RECORDS
         wire = self._wire(metadata)
         groups, members = self._grouped(fires, len(offsets), self._room(wire))
-        self._encode_heads(groups)
+        self._encode_heads(groups.strategy, {})
+        return self._put(groups, members, offsets, wire)
+
+    def encode_gathered(self, sent: Sent | None, metadata: Mapping[str, int] = NO_COUNTS) -> EncodedRecords:
+        """Executions for groups, in their order; each under the version that fired it."""
+        if sent is None:
+            return NO_RECORDS
+        offsets = np.column_stack((sent.first_offset, sent.last_offset)).ravel()
+        first = np.arange(0, len(offsets), 2, dtype=np.int32)
+        spans = (sent.tickers, sent.bucket_ms, sent.ts_ms, sent.used_bytes, sent.ends)
+        self._encode_heads(sent.strategy, sent.fired_under)
+        groups = Groups(sent.strategy, first, first + np.int32(1), *spans)
+        return self._put(groups, sent.members, offsets, self._wire(metadata))
+
+    @property
+    def room(self) -> int:
+        """What the tickers of one execution may take, where it has no metadata."""
+        return self._room(self._wire(NO_COUNTS))
+
+    def _put(self, groups: Groups, members: Int32s, offsets: Int64s, wire: Wire) -> EncodedRecords:
+        """Write executions whose heads are encoded."""
         self._made = grown(self._made, len(self._encoded), 0)
         self._made += np.bincount(groups.strategy, minlength=len(self._made))
         beside = sum(part.nbytes for part in wire) + MOST_BYTES_OF_NUMBERS
@@ -108,13 +130,13 @@ class Executions:
         kernel.gather_members(fires.ticker, order, group_of, found, groups, members)
         return Groups._make(column[:found] for column in groups), members
 
-    def _encode_heads(self, groups: Groups) -> None:
-        """Encode the strategies among them that have changed since they were encoded."""
+    def _encode_heads(self, numbers: Int32s, fired_under: Mapping[int, Strategy]) -> None:
+        """Encode those that are not encoded as they fired: as they stand, where nothing else is said."""
         index, known, entries = self._shard.index, self._encoded, self._entries
         entries.extend(index.entries[strategy_id] for strategy_id in index.ids[len(entries) :])
         known.extend([None] * (len(entries) - len(known)))
-        for number in groups.strategy.tolist():
-            strategy = entries[number].strategy
+        for number in numbers.tolist():
+            strategy = fired_under.get(number) or entries[number].strategy
             if known[number] is not strategy:
                 self._encode_head(number, strategy)
                 known[number] = strategy

@@ -22,6 +22,9 @@ APPEND_AT_ONCE: Final = 4096
 MOST_RECORD_OVERHEAD: Final = 46
 """Bytes of a record beside its key and value: two numbers of 10 bytes, five of 5, and the attributes."""
 
+NULL: Final = -1
+"""Where a value starts and ends that is null."""
+
 HIGH_57_BITS_OFF: Final = (1 << 57) - 1
 
 
@@ -55,25 +58,28 @@ class EncodedRecords:
         return EncodedRecords(self.data, *starts, self.ts_ms[which])
 
 
-def records_of(pairs: Iterable[tuple[bytes, bytes]], ts_ms: int) -> EncodedRecords:
-    """Records from keys and values, all of one time."""
-    parts = [part for pair in pairs for part in pair]
+def records_of(pairs: Iterable[tuple[bytes, bytes | None]], ts_ms: int) -> EncodedRecords:
+    """Records from keys and values, all of one time. No value: it is null."""
+    given = [part for pair in pairs for part in pair]
+    parts = [part or b"" for part in given]
     ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
     data = np.frombuffer(bytearray(b"".join(parts)), np.uint8)
     times = np.full(len(parts) // 2, ts_ms, np.int64)
-    return EncodedRecords(data, ends[:-1:2], ends[1::2], ends[1::2], ends[2::2], times)
+    is_null = np.array([value is None for value in given[1::2]], bool)
+    values = (np.where(is_null, NULL, ends[1::2]), np.where(is_null, NULL, ends[2::2]))
+    return EncodedRecords(data, ends[:-1:2], ends[1::2], *values, times)
 
 
 def concatenated(parts: Sequence[EncodedRecords]) -> EncodedRecords:
-    """The records of several, one behind the other; none of their values is null."""
+    """The records of several, one behind the other."""
     bases = np.cumsum([0, *(len(part.data) for part in parts)], dtype=np.int64)
     columns = [
         (
             part.data,
             part.key_start + base,
             part.key_end + base,
-            part.value_start + base,
-            part.value_end + base,
+            np.where(part.value_start < 0, NULL, part.value_start + base),
+            np.where(part.value_start < 0, NULL, part.value_end + base),
             part.ts_ms,
         )
         for part, base in zip(parts, bases, strict=False)

@@ -18,6 +18,7 @@ import numpy as np
 from streams.core import kernel, restore_kernel
 from streams.core.avro import BadBytesError
 from streams.core.columns import Counters, Int32s, Scalars, pair_columns
+from streams.core.gathered_rows import GROUP_KEY, put_back, read_group
 from streams.core.index import LimitError
 from streams.core.latest import Latest
 from streams.core.limits import MAX_PAIRS
@@ -77,6 +78,7 @@ class Recovery:
         rows.log_of, strategy_of = buckets.fill_strategies(shard)
         rows.log_numbers = max(position.log_numbers if position else 0, len(strategy_of))
         buckets.fill_pairs(shard, strategy_of)
+        buckets.fill_gathered(shard)
         columns = shard.index.columns
         if position:
             columns.scalars[Scalars.STREAM_MS] = position.stream_ms
@@ -148,7 +150,7 @@ class _Log:
         """Number the strategies in the order of their log numbers; returns how to go to these, and from them."""
         found: dict[int, StrategyRow] = {}
         for row in self.special:
-            if self.keys[row] == POSITION_KEY:
+            if self.keys[row] == POSITION_KEY or self.keys[row].startswith(GROUP_KEY):
                 continue
             try:
                 strategy = read_strategy(self.keys[row], self.value(row))
@@ -163,6 +165,16 @@ class _Log:
             strategy = found[log_number]
             number_of[log_number] = shard.index.remember(strategy.strategy_id, strategy.last_run_ms, strategy.floor_ms)
         return log_of, number_of
+
+    def fill_gathered(self, shard: Shard) -> None:
+        """Open the groups again that were not sent."""
+        for row in self.special:
+            if not self.keys[row].startswith(GROUP_KEY):
+                continue
+            try:
+                put_back(shard, *read_group(self.keys[row], self.value(row)))
+            except BadBytesError as error:
+                raise self.corrupt(row, str(error)) from None
 
     def fill_pairs(self, shard: Shard, strategy_of: Int32s) -> None:
         """Write the pairs into the columns, all of them asleep."""

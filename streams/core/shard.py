@@ -5,7 +5,7 @@ ticks, faults = shard.from_values(...)  # or from_columns
 fires = shard.step(ticks)
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -16,18 +16,21 @@ from streams.core.columns import (
     Columns,
     Counters,
     FireColumns,
+    Fires,
     Int32s,
     Int64s,
     Scalars,
+    Ticks,
     fire_columns,
     grown,
 )
 from streams.core.conditions import ConditionTable
 from streams.core.decode import FAULT, UNKNOWN, Decoded, decode, judge_codes
 from streams.core.events import Fire, Mode, Strategy
+from streams.core.gathered import Gathered
 from streams.core.index import Index, Owns
-from streams.core.lifecycle import Settled
-from streams.core.limits import MAX_SCHEMA_DEPTH
+from streams.core.lifecycle import Settled, Verdict
+from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH
 from streams.core.order import order_of
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tickers import TooManyTickersError
@@ -35,24 +38,6 @@ from streams.core.tickers import TooManyTickersError
 FIRST_FIRES: Final = 1 << 12
 EVERY_TICKER: Final = -1
 """Stands for the ticker of a fire of a whole strategy."""
-
-
-class Ticks(NamedTuple):
-    """Ticks in columns, tickers by number."""
-
-    ticker: Int32s
-    ts_ms: Int64s
-    moves_price: Bytes
-
-
-class Fires(NamedTuple):
-    """What fired in one step, in no order to rely on; `Shard.in_order` puts it in one."""
-
-    tick: Int32s
-    strategy: Int32s
-    ticker: Int32s
-    bucket_ms: Int64s
-    ts_ms: Int64s
 
 
 class Shard:
@@ -69,6 +54,7 @@ class Shard:
     ) -> None:
         self.conditions = conditions
         self.index = Index(default_mode, owns, is_home)
+        self.gathered = Gathered(self.index)
         self._tracked = tracked
         self._level_fires = fire_columns(0)
         self._pair_fires = fire_columns(FIRST_FIRES)
@@ -104,17 +90,47 @@ class Shard:
         """The time that the shard's records have come to."""
         return int(self.index.columns.scalars[Scalars.STREAM_MS])
 
+    @property
+    def next_due_ms(self) -> int:
+        """When, in stream time, something goes out though no tick comes; FOREVER: nothing does.
+
+        NEVER: whether a strategy throttled as a whole is due is found at the next record.
+        """
+        columns = self.index.columns
+        whole_ms = int(columns.scalars[Scalars.LEVEL_DUE]) if len(columns.strategies.level) else FOREVER
+        return min(whole_ms, self.gathered.due_ms)
+
     def change(self, change: Strategy) -> Settled:
         """Take a strategy's version; it is in force from the next step on."""
-        return self.index.change(change)
+        before = self._standing(change.strategy_id)
+        settled = self.index.change(change)
+        if settled.verdict is Verdict.ACCEPTED:
+            self._stands(before, change)
+        return settled
 
     def stand(self, strategy: Strategy) -> None:
         """Take a strategy as it stands: it was settled where it is kept, and is not settled here again."""
+        before = self._standing(strategy.strategy_id)
         self.index.stand(strategy)
+        self._stands(before, strategy)
+
+    def all_stand(self) -> None:
+        """All strategies that stand have been taken."""
+        self.gathered.all_stand()
+
+    def _standing(self, strategy_id: str) -> Strategy | None:
+        entry = self.index.entries.get(strategy_id)
+        return None if entry is None else entry.strategy
+
+    def _stands(self, before: Strategy | None, now: Strategy) -> None:
+        self.gathered.stands(self.index.entries[now.strategy_id].number, before, now)
 
     def forget(self, strategy_id: str) -> None:
         """Take a strategy's tombstone: only what it fired is known of it from the next step on."""
+        before = self._standing(strategy_id)
         self.index.forget(strategy_id)
+        if before is not None:
+            self.gathered.ends(self.index.entries[strategy_id].number, before)
 
     def clock(self, ts_ms: int) -> Fires:
         """Move stream time on without a tick."""
@@ -270,3 +286,5 @@ def joined(one: FireColumns, other: FireColumns) -> FireColumns:
 
 
 NO_FIRES: Final = Fires._make(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64))
+
+__all__ = ["EVERY_TICKER", "NO_FIRES", "Fires", "Shard", "Ticks", "decoded_columns"]

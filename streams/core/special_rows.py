@@ -62,7 +62,7 @@ def read_strategy(key: bytes, value: bytes) -> StrategyRow:
         strategy_id = key.removeprefix(STRATEGY_KEY).decode()
     except UnicodeDecodeError:
         raise BadBytesError("its key is not UTF-8") from None
-    log_number, at = read_unsigned(value, _behind_version(value))
+    log_number, at = read_unsigned(value, behind_version(value))
     last_run_ms, at = _read_optional(value, at)
     floor_ms, at = _read_optional(value, at)
     if at != len(value):
@@ -82,7 +82,7 @@ def put_position(position: Position) -> tuple[bytes, bytes]:
 
 def read_position(value: bytes) -> Position:
     """Read the row of the position; what is new in it is passed over."""
-    fields, end = read_long_map(value, _behind_version(value))
+    fields, end = read_long_map(value, behind_version(value))
     if end != len(value):
         raise BadBytesError(TRAILING)
     missing = {NEXT_OFFSET, STREAM_MS, LOG_NUMBERS} - fields.keys()
@@ -103,7 +103,8 @@ def _partition_in(name: str) -> str:
     return rest if rest != name and rest.isdecimal() else ""
 
 
-def _behind_version(value: bytes) -> int:
+def behind_version(value: bytes) -> int:
+    """Where a value goes on behind its version byte; raises for a version that is not known."""
     if not value.startswith(VERSION_BYTE):
         raise BadBytesError("its version is not known here; run a release that writes it")
     return len(VERSION_BYTE)

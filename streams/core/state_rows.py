@@ -4,7 +4,7 @@ rows = StateRows(shard)                # or the one that `restore` hands back
 rows.note(fires)                       # after each step
 encoded = rows.encode(next_offset)     # at the checkpoint: everything noted since the one before
 
-The changelog of `last_update` has one kind of row, that of `last_bucket` three. Every value begins with a version
+The changelog of `last_update` has one kind of row, that of `last_bucket` four. Every value begins with a version
 byte, 1. Numbers are of 7 bits a byte, the lowest first; those that may be negative are zigzag, as in Avro.
 
     last_update   ticker     the time
@@ -13,6 +13,8 @@ byte, 1. Numbers are of 7 bits a byte, the lowest first; those that may be negat
                              and of each the log number, as how many numbers lie between it and the one before
                   \0s id     a strategy: its log number; the last bucket it ran in as a whole, and the last in which
                              every ticker there is ran for it, each 0 for never and otherwise one more than its zigzag
+                  \0g id     what is gathered of a strategy and not sent yet; without a value, once nothing is: see
+                             `gathered_rows`
                   \0position  what only the shard has: an Avro map of longs, with `next_offset` in it
 
 A ticker that begins with a zero byte has \0t before it. A row of buckets holds every pair that has fired, also those
@@ -29,6 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streams.core import gathered_rows
 from streams.core import state_kernel as kernel
 from streams.core.columns import Bytes, Int32s, Int64s, Places, grown
 from streams.core.index import Entry
@@ -90,8 +93,9 @@ class StateRows:
         which, longest, pairs, unseen = self._changed()
         strategies = records_of(map(self._strategy_row, self._numbered(ran, unseen)), ts_ms)
         tickers = self._buckets(which, longest, pairs, ts_ms)
+        gathered = records_of(gathered_rows.changed(self._shard.gathered, index.ids), ts_ms)
         position = records_of([self._position_row(next_offset, changes)], ts_ms)
-        return Rows(self._updates(ts_ms), concatenated([strategies, tickers, position]))
+        return Rows(self._updates(ts_ms), concatenated([strategies, tickers, gathered, position]))
 
     def _changed(self) -> tuple[Int64s, int, int, list[int]]:
         """The tickers whose rows have changed, the longest row, all their pairs, and strategies without a number."""

@@ -10,6 +10,7 @@ from streams.core.decisions import Recorder
 from streams.core.decode import NO_PREFIX
 from streams.core.events import Mode, Status, Strategy
 from streams.core.executions import Executions
+from streams.core.gathered import Step
 from streams.core.latest import FIRST_KEYS, Latest, RowRun
 from streams.core.plan import decode_plan
 from streams.core.records import EncodedRecords, by_partition, records_of, section
@@ -50,19 +51,26 @@ def warm_up(conditions: ConditionTable) -> None:
 
 def warm_up_emission(shard: Shard, ticks: Ticks) -> None:
     """Take the fires of a tick through what leaves a shard, and its rows back into another."""
-    shard.change(Strategy("s", "1m", frozenset({"A"})))
+    offsets = np.zeros(1, np.int64)
+    for strategy_id, coalesce_ms in (("s", 0), ("t", 1), ("u", 1)):
+        shard.change(Strategy(strategy_id, "1m", frozenset({"A"}), coalesce_ms=coalesce_ms))
     recorder = Recorder(shard.index, Asked(frozenset("s")))
     recorder.before(ticks)
     executions, rows, fires = Executions(shard, "ticks", 0, 0), StateRows(shard), shard.step(ticks)
     recorder.after(fires)
     recorder.take()
-    for _, records in by_partition(executions.encode(fires, np.zeros(1, np.int64)), 1):
+    at_once = shard.gathered.take(fires, Step(ticks, offsets, 0), shard.rank(), executions.room)
+    shard.change(Strategy("u", "1m", version=2))
+    for _, records in by_partition(executions.encode(at_once, offsets), 1):
         section(records, 0, records.count)
+    executions.encode_gathered(shard.gathered.take_closed(shard.rank()))
     rows.note(fires)
     recovery = Recovery()
     for latest, row in zip((recovery.last_update, recovery.last_bucket), rows.encode(1), strict=True):
         latest.take(run_of(row))
-    recovery.finish(Shard(shard.conditions))
+    again = Shard(shard.conditions)
+    recovery.finish(again)
+    again.gathered.close_due(again.gathered.due_ms)
     Latest("").take(run_of(records_of(((bytes([key]), b"") for key in range(2 * FIRST_KEYS)), 0)))
 
 

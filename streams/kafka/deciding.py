@@ -11,9 +11,10 @@ from streams.core.asked import NOBODY, Asked
 from streams.core.columns import Counters, Int64s
 from streams.core.events import Strategy, Tombstone
 from streams.core.executions import Executions, joined
+from streams.core.gathered import Step
 from streams.core.index import LimitError
-from streams.core.records import NO_RECORDS
-from streams.core.shard import Fires, Shard
+from streams.core.records import NO_RECORDS, EncodedRecords, concatenated
+from streams.core.shard import Fires, Shard, Ticks
 from streams.core.state_rows import StateRows
 from streams.core.tickers import TooManyTickersError
 from streams.instruments import Done
@@ -74,6 +75,15 @@ class Deciding:
         self._executions = Executions(shard, topics.ticks, partition, self._encoder.schema_id("execution"))
         self._told, self._tracking = shard.totals, TrackingLog(partition)
 
+    def all_stand(self) -> None:
+        """All strategies that stand have been put in force."""
+        self.shard.all_stand()
+
+    @property
+    def has_closed(self) -> bool:
+        """Whether changes of strategies have closed groups, which go out though no tick comes."""
+        return self.shard.gathered.has_closed
+
     def stand(self, stands: Strategy | Tombstone) -> str:
         """Take what stands of a strategy, as it was settled for all shards; says why not, where a bound forbids it."""
         try:
@@ -99,19 +109,18 @@ class Deciding:
         Rows hold all that has changed since there were some last.
         """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
+        flushed = self._closed()
         steps: list[tuple[Fires, Int64s]] = []
         letters = [self._letter_of_change(each) for each in refusals]
         reasons: dict[str, int] = {}
         for run, (ticks, bad) in zip(runs, decoded, strict=True):
-            fires = self._step(ticks)
-            self._rows.note(fires)
-            steps.append((fires, run.columns.offset))
+            steps.append((self._take(ticks, run.columns.offset), run.columns.offset))
             letters += [self._letter(refused_record(run, each.row), each.reason) for each in bad]
             for each in bad:
                 reasons[each.reason.word] = reasons.get(each.reason.word, 0) + 1
-        rows = self._outgoing_rows(position, changes) if with_rows else []
         more = self._more()
-        executions = self._keyed(steps, more)
+        executions = self._keyed([flushed, self._due(), self._at_once(steps, more)])
+        rows = self._outgoing_rows(position, changes) if with_rows else []
         told = grouped(letters, self._layout.dead_letters)
         emission = Emission([*executions, *self._told_decisions(runs)], told, rows, position)
         taken = sum(len(run.columns) for run in runs)
@@ -132,10 +141,30 @@ class Deciding:
         grown_by: list[int] = (self._told - before).tolist()
         return grown_by
 
-    def _keyed(self, steps: Sequence[tuple[Fires, Int64s]], more: Sequence[int]) -> list[Keyed]:
-        executions = self._executions.encode(*joined(steps), metadata_of(more)) if steps else NO_RECORDS
-        layout = self._layout
-        return [Keyed(layout.topics.alert_executions, layout.executions, executions)] if executions.count else []
+    def _take(self, ticks: Ticks, offsets: Int64s) -> Fires:
+        """Take a run; returns what fires at once. The rest is gathered."""
+        shard, before_ms = self.shard, self.shard.stream_ms
+        fires = self._step(ticks)
+        self._rows.note(fires)
+        return shard.gathered.take(fires, Step(ticks, offsets, before_ms), shard.rank(), self._executions.room)
+
+    def _due(self) -> EncodedRecords:
+        """What is gathered and due by now, also where a clock has brought the time."""
+        self.shard.gathered.close_due(self.shard.stream_ms)
+        return self._closed()
+
+    def _closed(self) -> EncodedRecords:
+        """What has closed. It says nothing of steps, as that would hang on where checkpoints are cut."""
+        return self._executions.encode_gathered(self.shard.gathered.take_closed(self.shard.rank()))
+
+    def _at_once(self, steps: Sequence[tuple[Fires, Int64s]], more: Sequence[int]) -> EncodedRecords:
+        return self._executions.encode(*joined(steps), metadata_of(more)) if steps else NO_RECORDS
+
+    def _keyed(self, parts: Sequence[EncodedRecords]) -> list[Keyed]:
+        """The executions, in the order in which they go out."""
+        layout, some = self._layout, [part for part in parts if part.count]
+        records = [some[0] if len(some) == 1 else concatenated(some)] if some else []
+        return [Keyed(layout.topics.alert_executions, layout.executions, each) for each in records]
 
     def _told_decisions(self, runs: Sequence[RawRun]) -> list[Keyed]:
         """Why the strategies that were asked for fired or did not."""

@@ -236,7 +236,10 @@ class OwnedShard:
         """The next emission; None where there is nothing to make true."""
         outbox, runs, news = self._outbox, self._runs, self.news
         outbox.hurries = self._hurries
-        while not (runs or (news.waiting and self._is_whole) or outbox.due_in_s == 0) and self.state is State.RUNNING:
+        while (
+            not (runs or (news.waiting and self._is_whole) or outbox.due_in_s == 0 or deciding.has_closed)
+            and self.state is State.RUNNING
+        ):
             await woken_within(self._wake, outbox.due_in_s)
             outbox.hurries = self._hurries
         while runs and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING:
@@ -244,7 +247,9 @@ class OwnedShard:
         if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`
             news.take(deciding)
         taken = runs.take()
-        if self.state is not State.RUNNING or not (taken or news.refusals or outbox.due_in_s == 0):
+        if self.state is not State.RUNNING or not (
+            taken or news.refusals or outbox.due_in_s == 0 or deciding.has_closed
+        ):
             return None
         self._decided = taken[-1].position if taken else max(self.committed, self._decided)
         return await self._decide(deciding, taken)

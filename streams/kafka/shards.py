@@ -218,6 +218,8 @@ class Shards:
                 problem = deciding.stand(strategy)
                 if problem:
                     log.error("shard %d leaves %r out: %s", deciding.partition, strategy_id, problem)
+        for deciding in shards:
+            deciding.all_stand()
 
     # What comes in.
 
