@@ -177,7 +177,9 @@ def shard_maker(given: Given) -> Callable[[int], Shard]:
     def make(partition: int) -> Shard:
         is_here = Here(partition, homes).__getitem__
         tracked = settings.use_symbol_update_tracking
-        return Shard(given.conditions, default, tracked=tracked, owns=is_here, is_home=is_here)
+        shard = Shard(given.conditions, default, tracked=tracked, owns=is_here, is_home=is_here)
+        shard.index.coalesce_ms = settings.coalesce_ms
+        return shard
 
     return make
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from streams.core.asked import NOBODY, Asked
+from streams.core.limits import MAX_COALESCE_MS
 from streams.errors import InputError, shortened
 from streams.setting_readers import (
     MAX_APP_ID,
@@ -53,6 +54,7 @@ class Settings:
     schema_registry_url: str = ""
     per_ticker_throttle: bool = True
     use_symbol_update_tracking: bool = True
+    coalesce_ms: int = 0
     conditions: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 6066
@@ -162,6 +164,10 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "schema_registry_url": (url, "a Confluent-compatible registry; if not set, ids come from `schemas/registry.json`"),
     "per_ticker_throttle": (switch, "`false`: one execution a bucket for a whole strategy"),
     "use_symbol_update_tracking": (switch, "`false`: each step looks at every pair; slower, the same fires"),
+    "coalesce_ms": (
+        whole_number(0, MAX_COALESCE_MS),
+        "how long, in stream time, what fires for a strategy and bucket is gathered for one execution; 0: a checkpoint",
+    ),
     "conditions": (path, "a condition table in JSON; if not set, the one that comes along"),
     "web_host": (host, "where health and metrics are served"),
     "web_port": (whole_number(0, 65_535), "on which port; 0 takes a free one"),

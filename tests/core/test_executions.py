@@ -1,7 +1,6 @@
 """Executions on the wire are what a plain reading of the fires makes of them, to the byte."""
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,10 +13,10 @@ from hypothesis import strategies as st
 
 from streams.core.avro import long_map, string
 from streams.core.events import Clock, Mode, Strategy, Tick
-from streams.core.executions import MAX_EXECUTION_BYTES, MOST_BYTES_BESIDE_TICKERS, Executions, joined
+from streams.core.executions import MAX_EXECUTION_BYTES, MOST_BYTES_BESIDE_TICKERS, joined
 from streams.core.limits import MAX_STRATEGY_ID_BYTES, MAX_TICKER_BYTES, MAX_TS_MS
-from streams.core.records import EncodedRecords
 from streams.core.shard import EVERY_TICKER, NO_FIRES, Fires, Shard, Ticks
+from tests.core.decoded_executions import PARTITION, PREFIX, SCHEMA, TOPIC, decoded, executions_of
 from tests.core.histories import (
     CONDITIONS,
     IDS,
@@ -30,12 +29,7 @@ from tests.core.histories import (
     tell,
     ticks_of,
 )
-from tests.house.tree import ROOT
 
-SCHEMA = fastavro.parse_schema(json.loads((ROOT / "schemas" / "execution.avsc").read_text()))
-SCHEMA_ID = 3
-TOPIC, PARTITION = "w7.ticks", 2
-PREFIX = b"\0" + SCHEMA_ID.to_bytes(4)
 NAMES = (*TICKERS, "1234567", "12345678", "\0odd", "X" * MAX_TICKER_BYTES)
 
 
@@ -47,26 +41,6 @@ class One(NamedTuple):
     ticker: str
     bucket_ms: int
     ts_ms: int
-
-
-def executions_of(shard: Shard, max_bytes: int = MAX_EXECUTION_BYTES) -> Executions:
-    return Executions(shard, TOPIC, PARTITION, SCHEMA_ID, max_bytes)
-
-
-def decoded(records: EncodedRecords) -> list[Any]:
-    """Each execution, after a look at its framing, its key and its time."""
-    found = []
-    for i in range(records.count):
-        value = records.value(i)
-        assert value is not None
-        assert value[: len(PREFIX)] == PREFIX
-        stream = io.BytesIO(value[len(PREFIX) :])
-        execution: Any = fastavro.schemaless_reader(stream, SCHEMA, None)
-        assert stream.read() == b""
-        assert records.key(i) == execution["strategy_id"].encode()
-        assert records.ts_ms[i] == execution["ts"]
-        found.append(execution)
-    return found
 
 
 def plain(shard: Shard, fires: list[One], metadata: dict[str, int], room: int) -> list[dict[str, Any]]:
