@@ -51,7 +51,7 @@ def audit(settings: Settings) -> Report:
     conditions = load_conditions(settings.conditions)
     journal = read_journal(settings.broker, settings.topics, conditions)
     mode = Mode.PER_TICKER if settings.per_ticker_throttle else Mode.LEGACY
-    return judge(journal, Rules(conditions, mode, settings.exactly_once))
+    return judge(journal, Rules(conditions, mode, settings.exactly_once, settings.coalesce_ms))
 
 
 def assert_exact(report: Report) -> None:

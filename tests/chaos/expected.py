@@ -1,11 +1,13 @@
 """What the oracle makes of a run's input, shard by shard and checkpoint by checkpoint: executions, letters, state."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from streams.core.conditions import ConditionTable
-from streams.core.events import Fire, Mode, Status, Strategy, Tombstone
+from streams.core.events import Mode, Status, Strategy, Tombstone
+from streams.core.executions import MAX_EXECUTION_BYTES
+from streams.core.gathering import Gathering, Group
+from streams.core.lifecycle import Verdict
 from streams.core.limits import NEVER
 from streams.core.oracle import Oracle
 from tests.chaos.journal import Cut, InputChange, InputTick, Journal, shard_of
@@ -75,6 +77,7 @@ class Expected(NamedTuple):
     """What one shard must have left."""
 
     oracle: ShardOracle
+    gathering: Gathering
     executions: list[Wanted]
     letters: list[Refused]
     misplaced: list[Misplaced]
@@ -104,11 +107,13 @@ class Rules(NamedTuple):
     conditions: ConditionTable
     default_mode: Mode
     exactly_once: bool
+    coalesce_ms: int = 0
 
 
 def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
     """Run the oracle over one shard's checkpoints. It ends at the first position that cannot be."""
-    found = Expected(ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards), [], [], [], [], {}, 0)
+    oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards)
+    found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, 0)
     before, known = 0, dict.fromkeys(journal.changes, 0)
     taken = 0
     for cut in journal.rows[shard].cuts:
@@ -116,13 +121,13 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
         if problem:
             found.misplaced.append(Misplaced(shard, cut.offset, problem))
             break
-        position = cut.position
+        position, closed = cut.position, []
         for partition, start in known.items():
             changes = journal.changes[partition][start : position.changes.get(partition, start)]
-            take_changes(found, journal, changes, before)
+            closed += take_changes(found, journal, changes, before)
         known |= {p: end for p, end in position.changes.items() if p in known}
         ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
-        found.executions.extend(executions(found.oracle, journal, shard, cut.offset, ticks))
+        found.executions.extend(executions(found, journal, closed, cut.offset, ticks))
         found.letters.extend(refused_ticks(journal, ticks))
         found.cuts.append(cut)
         before, taken = position.next_offset, taken + len(ticks)
@@ -145,18 +150,22 @@ def misplaced(journal: Journal, shard: int, before: int, known: Mapping[int, int
     return ""
 
 
-def take_changes(found: Expected, journal: Journal, changes: list[InputChange], next_offset: int) -> None:
-    """Let the strategies move on; the letters of those refused are the first shard's to write."""
+def take_changes(found: Expected, journal: Journal, changes: list[InputChange], next_offset: int) -> list[Group]:
+    """Let the strategies move on, and close what they have gathered; letters of refused ones are the first shard's."""
+    closed = []
     for each in changes:
         if isinstance(each.change, Tombstone):
             found.oracle.forget(each.change.strategy_id)
+            closed += found.gathering.change(each.change.strategy_id)
             found.versions.setdefault(each.change.strategy_id, []).append((next_offset, 0))
         elif each.change is not None:
-            found.oracle.change(each.change)
+            if found.oracle.change(each.change).verdict is Verdict.ACCEPTED:
+                closed += found.gathering.change(each.change.strategy_id)
             found.versions.setdefault(each.change.strategy_id, []).append((next_offset, each.change.version))
         if each.refused and found.oracle.shard == 0:
             topic, record = journal.names.strategy_changes, each.record
             found.letters.append(Refused(topic, record.partition, record.offset, each.refused))
+    return closed
 
 
 def refused_ticks(journal: Journal, ticks: list[InputTick]) -> Iterator[Refused]:
@@ -166,30 +175,49 @@ def refused_ticks(journal: Journal, ticks: list[InputTick]) -> Iterator[Refused]
             yield Refused(journal.names.ticks, each.record.partition, each.record.offset, each.refused)
 
 
-def executions(oracle: ShardOracle, journal: Journal, shard: int, row: int, ticks: list[InputTick]) -> Iterator[Wanted]:
-    """What fires in one checkpoint: of one strategy and bucket, one execution, at the place of its first fire."""
-    gathered: dict[tuple[str, int, str], list[tuple[int, Fire]]] = defaultdict(list)
+def executions(
+    found: Expected, journal: Journal, closed: list[Group], row: int, ticks: list[InputTick]
+) -> Iterator[Wanted]:
+    """What goes out with one checkpoint: what was gathered and is due; then, of a strategy and bucket, what is not."""
+    oracle, place = found.oracle, {"topic": journal.names.ticks, "partition": found.oracle.shard}
+    at_once: dict[tuple[str, int, str], Group] = {}
+    modes: dict[tuple[str, int, str], str] = {}
     for each in ticks:
-        for fire in oracle.tick(each.tick) if each.tick else ():
-            scope = "tickers" if fire.ticker else "universe"
-            gathered[fire.strategy_id, fire.bucket_ms, scope].append((each.record.offset, fire))
-    for (strategy_id, bucket_ms, scope), fires in gathered.items():
-        strategy, offsets = oracle.strategies[strategy_id], [offset for offset, _ in fires]
-        place = {"topic": journal.names.ticks, "partition": shard}
-        fields = {
-            "execution_id": f"{strategy_id}|{bucket_ms}|{journal.names.ticks}-{shard}@{offsets[0]}",
-            "strategy_id": strategy_id,
-            "strategy_version": strategy.version,
-            "mode": str(fires[0][1].mode),
-            "timeframe": strategy.timeframe,
-            "bucket_ms": bucket_ms,
-            "tickers": [fire.ticker for _, fire in fires if fire.ticker],
-            "scope": scope,
-            "ts": min(fire.ts_ms for _, fire in fires),
-            "cause": {**place, "first_offset": offsets[0], "last_offset": offsets[-1]},
-            "run_id": "",
-        }
-        yield Wanted(shard, row, fields)
+        if each.tick is None:
+            continue
+        offset, fires = each.record.offset, oracle.tick(each.tick)
+        taken = found.gathering.take(fires, offset, oracle.stream_ms, oracle.strategies)
+        closed += taken.closed
+        for fire in taken.at_once:
+            key = fire.strategy_id, fire.bucket_ms, "tickers" if fire.ticker else "universe"
+            strategy = oracle.strategies[fire.strategy_id]
+            group = at_once.setdefault(key, Group(strategy, fire.bucket_ms, NEVER, offset, offset, fire.ts_ms))
+            group.tickers += [fire.ticker] if fire.ticker else []
+            group.last_offset, group.ts_ms = offset, min(group.ts_ms, fire.ts_ms)
+            modes[key] = str(fire.mode)
+    for group in closed:
+        yield Wanted(oracle.shard, row, fields_of(group, place, "tickers", str(Mode.PER_TICKER)))
+    for key, group in at_once.items():
+        yield Wanted(oracle.shard, row, fields_of(group, place, key[2], modes[key]))
+
+
+def fields_of(group: Group, place: Mapping[str, Any], scope: str, mode: str) -> Mapping[str, Any]:
+    """All that an execution says."""
+    strategy = group.strategy
+    where = f"{place['topic']}-{place['partition']}@{group.first_offset}"
+    return {
+        "execution_id": f"{strategy.strategy_id}|{group.bucket_ms}|{where}",
+        "strategy_id": strategy.strategy_id,
+        "strategy_version": strategy.version,
+        "mode": mode,
+        "timeframe": strategy.timeframe,
+        "bucket_ms": group.bucket_ms,
+        "tickers": group.tickers,
+        "scope": scope,
+        "ts": group.ts_ms,
+        "cause": {**place, "first_offset": group.first_offset, "last_offset": group.last_offset},
+        "run_id": "",
+    }
 
 
 def all_versions(journal: Journal) -> Versions:

@@ -10,6 +10,8 @@ import numpy as np
 
 from streams.core.events import Tick, Tombstone
 from streams.core.executions import Executions
+from streams.core.gathered import Step
+from streams.core.records import EncodedRecords
 from streams.core.shard import Shard, Ticks
 from streams.core.state_rows import StateRows
 from streams.kafka.bad_values import Reason
@@ -48,16 +50,25 @@ class HandShard:
                 self.shard.change(change.change)
             if change.refused and self.number == 0:
                 yield self._letter(self.names.strategy_changes, change)
+        gathered, rank = self.shard.gathered, self.shard.rank()
+        yield from self._sent(self.executions.encode_gathered(gathered.take_closed(rank)))
         good = [(each.record.offset, each.tick) for each in ticks if each.tick is not None]
-        fires = self.shard.step(columns_of(self.shard, [tick for _, tick in good]))
-        self.rows.note(fires)
         offsets = np.array([offset for offset, _ in good], np.int64)
-        yield from outputs(self.names.alert_executions, self.executions.encode(fires, offsets))
+        step = Step(columns_of(self.shard, [tick for _, tick in good]), offsets, self.shard.stream_ms)
+        fires = self.shard.step(step.ticks)
+        self.rows.note(fires)
+        at_once = gathered.take(fires, step, rank, self.executions.room)
+        gathered.close_due(self.shard.stream_ms)
+        yield from self._sent(self.executions.encode_gathered(gathered.take_closed(rank)))
+        yield from self._sent(self.executions.encode(at_once, offsets))
         for tick in ticks:
             if tick.refused:
                 yield self._letter(self.names.ticks, tick)
         for topic, records in zip(self.names.changelogs, self.rows.encode(next_offset, known), strict=True):
             yield from outputs(topic, records, self.number)
+
+    def _sent(self, records: EncodedRecords) -> Iterator[Out]:
+        return outputs(self.names.alert_executions, records)
 
     def _letter(self, topic: str, refused: InputTick | InputChange) -> Out:
         record = refused.record

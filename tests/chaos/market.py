@@ -18,6 +18,8 @@ STEP_MS: Final = 400
 """Between two ticks, in the mean."""
 
 TIMEFRAMES: Final = ("1m", "1m", "1m", "5m", "5m", "15m", "1h", "1d")
+WINDOWS_MS: Final = (None, None, 0, 1, 1_500, 20_000)
+"""In which fires gather; the longer ones over several checkpoints."""
 SIZES: Final = (1, 1, 2, 5, 10, 30, 100, 0)
 """Of universes; none: every ticker."""
 
@@ -93,7 +95,8 @@ class Market:
         universe = frozenset(self.pick.sample(self.tickers, min(self.pick.choice(SIZES), len(self.tickers))))
         mode = self.pick.choice((None, None, None, Mode.LEGACY, Mode.PER_TICKER))
         timeframe = self.pick.choice((*TIMEFRAMES * 4, "5 minutes"))
-        return Strategy(strategy_id, timeframe, universe, version=version, mode=mode)
+        window_ms = self.pick.choice(WINDOWS_MS)
+        return Strategy(strategy_id, timeframe, universe, version=version, mode=mode, coalesce_ms=window_ms)
 
     def _change(self) -> Sent:
         """The next version of some strategy, mostly; or a record that does not count."""
@@ -125,7 +128,8 @@ class Market:
             case 0 | 1:
                 return replace(old, status=self.pick.choice(sorted(MOVES[old.status])), version=version)
             case 2:
-                return replace(old, timeframe=self.pick.choice(TIMEFRAMES), version=version)
+                timeframe, window_ms = self.pick.choice(TIMEFRAMES), self.pick.choice(WINDOWS_MS)
+                return replace(old, timeframe=timeframe, coalesce_ms=window_ms, version=version)
             case 3:
                 return self._born(old.strategy_id, version)
             case _:

@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams.core.events import Mode
+from streams.core.gathered_rows import GROUP_KEY, read_group
 from streams.core.limits import NEVER
 from streams.core.restore import CorruptRowError, Recovery
 from streams.core.shard import Shard
 from streams.core.special_rows import Position
+from streams.kafka.whole_topic import Record as TopicRecord
 from tests.chaos.expected import Expected, ShardOracle, all_versions
 from tests.chaos.journal import Journal
 from tests.core.changelogs import Record, remembered, run_of
@@ -37,6 +39,8 @@ class State(NamedTuple):
     floors: dict[str, int]
     """By strategy, the last bucket in which every ticker ran."""
     triggers: dict[str, int]
+    gathered: dict[str, dict[str, Any]]
+    """By strategy, what was fired for it and not sent."""
     position: Position | None
 
     def ran(self, strategy_id: str, ticker: str) -> int:
@@ -50,6 +54,7 @@ def restored(journal: Journal, shard: int) -> State:
     for latest, records in ((recovery.last_update, rows.last_update), (recovery.last_bucket, rows.last_bucket)):
         latest.take(run_of([Record(each.offset, each.key, each.value) for each in records]))
     position = recovery.finish(into).position
+    gathered = groups_in(rows.last_bucket)
     last_update = into.index.columns.tickers.last_update
     named = enumerate(into.index.tickers.all_names())
     entries = into.index.entries
@@ -58,8 +63,21 @@ def restored(journal: Journal, shard: int) -> State:
         {(sid, name): bucket_ms for name, row in remembered(into).items() for sid, bucket_ms in row.items()},
         {sid: entry.floor_ms for sid, entry in entries.items() if entry.floor_ms > NEVER},
         {sid: entry.last_run_ms for sid, entry in entries.items() if entry.last_run_ms > NEVER},
+        gathered,
         position,
     )
+
+
+def groups_in(rows: Sequence[TopicRecord]) -> dict[str, dict[str, Any]]:
+    """By strategy, what the last rows say of its group."""
+    last = {row.key: row.value for row in rows if row.key and row.key.startswith(GROUP_KEY)}
+    found = {}
+    for key, value in last.items():
+        if value is not None:
+            group, tickers = read_group(key, value)
+            fields = group._asdict() | {"strategy": group.strategy.version, "tickers": tickers}
+            found[group.strategy.strategy_id] = fields
+    return found
 
 
 def state_findings(journal: Journal, shards: Sequence[Expected], overtaken: Collection[str]) -> Iterator[Finding]:
@@ -74,6 +92,7 @@ def state_findings(journal: Journal, shards: Sequence[Expected], overtaken: Coll
             yield Finding("state", place, str(error))
             continue
         yield from against_oracle(place, state, expected)
+        yield from against_gathering(place, state, expected)
         yield from against_sent(place, state, journal, expected.oracle, overtaken)
 
 
@@ -100,11 +119,30 @@ def against_oracle(place: str, state: State, expected: Expected) -> Iterator[Fin
                 yield Finding("state", place, f"last {name} of {sid} is {is_of.get(sid)}, must be {must_of.get(sid)}")
 
 
+def against_gathering(place: str, state: State, expected: Expected) -> Iterator[Finding]:
+    """What was fired and not sent."""
+    for sid in sorted(state.gathered.keys() | expected.gathering.open.keys()):
+        is_there, must = state.gathered.get(sid), must_be_gathered(expected, sid)
+        if is_there != must:
+            yield Finding("state", place, f"what is gathered of {sid} is {is_there}, must be {must}")
+
+
+def must_be_gathered(expected: Expected, strategy_id: str) -> dict[str, Any] | None:
+    """What the plain rule has gathered of a strategy, as a row says it."""
+    group = expected.gathering.open.get(strategy_id)
+    if group is None:
+        return None
+    spans = {name: getattr(group, name) for name in ("bucket_ms", "due_ms", "first_offset", "last_offset", "ts_ms")}
+    return {"strategy": group.strategy.version, **spans, "tickers": group.tickers}
+
+
 def against_sent(
     place: str, state: State, journal: Journal, oracle: ShardOracle, overtaken: Collection[str]
 ) -> Iterator[Finding]:
-    """What is remembered of each pair is the newest that was sent for it."""
+    """What is remembered of each pair is the newest that was sent for it, or is gathered."""
     pairs, floors = folded(journal, oracle)
+    for sid, group in state.gathered.items():
+        pairs |= {(sid, ticker): group["bucket_ms"] for ticker in group["tickers"]}
     for sid, ticker in sorted(pairs.keys() | state.pairs.keys()):
         floor = floors.get(sid, NEVER)
         is_ms, sent_ms = state.ran(sid, ticker), max(pairs.get((sid, ticker), NEVER), floor)

@@ -57,6 +57,7 @@ def settings_of(broker: KafkaProcess, guarantee: str) -> Settings:
         broker=broker.bootstrap,
         topic_prefix=f"{uuid.uuid4().hex[:6]}.",
         processing_guarantee=guarantee,
+        coalesce_ms=500,
         web_port=0,
         session_timeout_ms=1_500,
         heartbeat_ms=300,

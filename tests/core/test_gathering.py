@@ -88,7 +88,7 @@ def events_end(events: Sequence[Event]) -> int:
 
 @given(SEEDS, DEFAULTS_MS, ROOMS)
 def test_a_worker_that_is_replaced_goes_on_the_same(seed: int, default_ms: int, max_bytes: int) -> None:
-    """Also where strategies change meanwhile: then what was gathered goes out first, under the version that fired it."""
+    """Also where strategies change meanwhile: then what was gathered goes out first, as it was fired."""
     steady, other = Fast(default_ms, max_bytes), Fast(default_ms, max_bytes)
     rng, pick, is_clean = Random(seed), seeded(seed), True
     for part in emissions(market(seed), rng):

@@ -26,6 +26,7 @@ HEADER_BYTES = 61
 NO_LIMIT = 1 << 20
 
 PAIRS = st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=200)), max_size=40)
+PAIRS_OR_NULL = st.lists(st.tuples(st.binary(max_size=20), st.none() | st.binary(max_size=200)), max_size=40)
 TIMES = st.integers(0, 1 << 41)
 
 
@@ -108,8 +109,9 @@ def test_one_record_is_taken_however_large_it_is() -> None:
     assert section(records, 0, 100)[1] == append_all(BatchBuilder(100, 0), records) == 1
 
 
-@given(PAIRS, PAIRS)
+@given(PAIRS_OR_NULL, PAIRS_OR_NULL)
 def test_records_one_behind_the_other_are_those_of_the_parts(one: Any, other: Any) -> None:
+    """Also where values are null."""
     parts = [records_of(one, 7), NO_RECORDS, records_of(other, 8)]
     assert listed(concatenated(parts)) == [(k, v, 7) for k, v in one] + [(k, v, 8) for k, v in other]
 

@@ -1,6 +1,7 @@
 """Rows that cannot be what a shard wrote end the recovery with their key and offset, and touch nothing else."""
 
 import contextlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core import restore_kernel
-from streams.core.avro import long, long_map
+from streams.core.avro import long, long_map, string
 from streams.core.columns import PairColumns, pair_columns
-from streams.core.limits import MAX_STRATEGIES, MAX_TS_MS, NEVER
+from streams.core.limits import FOREVER, MAX_STRATEGIES, MAX_TS_MS, NEVER
 from streams.core.restore import CorruptRowError, Recovery
 from streams.core.restore_kernel import FAULT
 from streams.core.shard import Shard
@@ -20,10 +21,21 @@ from tests.core.histories import CONDITIONS, seeded
 
 NOON_MS = 1_760_000_000_000
 POSITION = {"next_offset": 5, "stream_ms": NOON_MS, "log_numbers": 2}
+
+
+def group_row(
+    *, version: int = 7, timeframe: str = "1m", numbers: Sequence[int] = (NOON_MS, NOON_MS + 900, 4, 9, NOON_MS + 5, 1)
+) -> bytes:
+    """What is gathered: the bucket, when it is due, first and last offset, earliest time, count of tickers; and A."""
+    return b"\1" + long(version) + string(timeframe) + b"".join(map(long, numbers)) + b"\1A"
+
+
+GROUP = b"\0ga"
 GOOD: dict[bytes, bytes | None] = {
     b"\0sa": strategy_row(0),
     b"\0sb": strategy_row(3, NOON_MS, NOON_MS - 1),
     b"A": bucket_row({0: NOON_MS, 3: NOON_MS - 60_000}),
+    GROUP: group_row(),
     b"\0position": b"\1" + long_map(POSITION),
 }
 
@@ -46,7 +58,14 @@ def test_good_rows_are_taken() -> None:
 
 
 def test_a_row_that_is_deleted_is_forgotten() -> None:
-    assert remembered(restored(GOOD | {b"A": None, b"\0sb": None})) == {}
+    shard = restored(GOOD | {b"A": None, b"\0sb": None, GROUP: None})
+    assert remembered(shard) == {}
+    assert shard.next_due_ms == FOREVER
+
+
+def test_what_was_gathered_is_there_again() -> None:
+    shard = restored(GOOD)
+    assert (shard.gathered.count, shard.gathered.due_ms) == (1, NOON_MS + 900)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +110,26 @@ def test_a_row_that_is_deleted_is_forgotten() -> None:
         (b"\xff", bucket_row({0: 5}), "not UTF-8"),
         (b"\0tA", bucket_row({0: 5}), "escaped"),
         (b"\0t", bucket_row({0: 5}), "escaped"),
+        (GROUP, b"", "version"),
+        (GROUP, b"\2" + group_row()[1:], "version"),
+        (GROUP, group_row()[:-1], "impossible length"),
+        (GROUP, group_row()[:-2], "states 1 tickers and has 0"),
+        (GROUP, group_row()[:9], "cut short"),
+        (GROUP, group_row() + b"\1A", "states 1 tickers and has 2"),
+        (GROUP, group_row()[:-1] + b"\xff", "not UTF-8"),
+        (GROUP, group_row()[:-1] + b"B", "'B' in it has no row"),
+        (GROUP, group_row() + b"\0", "impossible length"),
+        (GROUP, group_row(numbers=(NOON_MS, NOON_MS, 4, 9, NOON_MS, 2)) + b"\1A", "one twice"),
+        (GROUP, group_row(numbers=(NOON_MS, NOON_MS, 4, 9, NOON_MS, 0))[:-2], "states 0 tickers"),
+        (GROUP, group_row(numbers=(NOON_MS, NOON_MS, 4, 3, NOON_MS, 1)), "out of order"),
+        (GROUP, group_row(numbers=(NOON_MS, NOON_MS, -1, 3, NOON_MS, 1)), "offsets are out of bounds"),
+        (GROUP, group_row(numbers=(MAX_TS_MS, NOON_MS, 4, 9, NOON_MS, 1)), "a time in it"),
+        (GROUP, group_row(numbers=(NOON_MS, 0, 4, 9, NOON_MS, 1)), "a time in it"),
+        (GROUP, group_row(numbers=(NOON_MS, NOON_MS, 4, 9, -1, 1)), "a time in it"),
+        (GROUP, group_row(version=0), "version in it is out of bounds"),
+        (GROUP, group_row(timeframe="5 minutes"), "timeframe"),
+        (b"\0gx", group_row(), "its strategy has no row"),
+        (b"\0g\xff", group_row(), "not UTF-8"),
         (b"\0position", b"", "version"),
         (b"\0position", b"\1\0", "missing"),
         (b"\0position", position()[:-1], "cut short"),

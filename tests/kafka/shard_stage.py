@@ -138,12 +138,17 @@ class NotingDeciding:
         self.free.set()
         index = SimpleNamespace(tickers=SimpleNamespace(count=1), pairs=2, nbytes=3)
         self.shard = SimpleNamespace(index=index)
+        self.has_closed = False
+        """Whether a change has closed what was gathered, until it is decided."""
 
     def change(self, strategy: Strategy) -> str:
         self.in_force.append(strategy.strategy_id)
         return self.problem
 
     stand = change
+
+    def all_stand(self) -> None:
+        """Nothing is gathered here."""
 
     async def decide(
         self,
@@ -160,6 +165,7 @@ class NotingDeciding:
         error = self.answers.popleft() if self.answers else None
         if error is not None:
             raise error
+        self.has_closed = False
         return decided_at(position, rows=with_rows, ticks=sum(len(each.columns) for each in runs))
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -352,3 +353,70 @@ def test_rows_of_a_table_in_which_nothing_changed_are_left_out() -> None:
     rows: Sequence[Outgoing] = stage.decide([stage.run([tick(b"A")])]).emission.rows
     assert [each.topic for each in rows] == [TOPICS.changelog("last_bucket")]
     assert rows[0].records.count == 1
+
+
+def test_what_fires_is_gathered_over_emissions_and_goes_out_when_it_is_due() -> None:
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1h", frozenset({"A", "B", "C"}), coalesce_ms=1_000))
+    first = stage.decide([stage.run([tick(b"A", TS_MS)]), stage.run([tick(b"B", TS_MS + 999)])])
+    assert executions(first.emission) == []
+    assert (first.done.fired_pairs, first.done.executions) == (2, 0)
+    second = stage.decide([stage.run([tick(b"C", TS_MS + 1_000)])])
+    (execution,) = executions(second.emission)
+    assert execution["tickers"] == ["A", "B"]
+    assert execution["cause"] == {"topic": "w7.ticks", "partition": 2, "first_offset": 10, "last_offset": 11}
+    assert (second.done.fired_pairs, second.done.executions) == (1, 1)
+
+
+def test_what_is_due_by_a_clock_goes_out_without_a_tick() -> None:
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1h", frozenset({"A"}), coalesce_ms=1_000))
+    stage.decide([stage.run([tick(b"A", TS_MS)])])
+    stage.shard.clock(stage.shard.next_due_ms)
+    assert pairs(stage.decide([]).emission) == pairs_of_hour("A")
+
+
+def pairs_of_hour(*tickers: str) -> list[tuple[str, str, int]]:
+    return [("s1", ticker, TS_MS - TS_MS % 3_600_000) for ticker in tickers]
+
+
+def test_a_change_sends_what_is_gathered_before_all_that_fires_after_it() -> None:
+    stage, old = Stage(), Strategy("s1", "1h", frozenset({"A", "B"}), coalesce_ms=60_000)
+    stage.deciding.change(old)
+    stage.decide([stage.run([tick(b"A", TS_MS)])])
+    assert not stage.deciding.has_closed
+    stage.deciding.change(replace(old, coalesce_ms=0, version=2))
+    assert stage.deciding.has_closed
+    emission = stage.decide([stage.run([tick(b"B", TS_MS)])]).emission
+    assert pairs(emission) == pairs_of_hour("A", "B")
+    assert [each["strategy_version"] for each in executions(emission)] == [1, 2]
+    assert not stage.deciding.has_closed
+
+
+def test_a_new_owner_sends_what_its_strategies_have_not_fired_themselves() -> None:
+    """The strategy was edited, or is gone, when nobody owned the shard."""
+    stage, old = Stage(), Strategy("s1", "1h", frozenset({"A"}), coalesce_ms=60_000)
+    for strategy_id in ("s1", "s2", "s3"):
+        stage.deciding.change(replace(old, strategy_id=strategy_id))
+    stage.decide([stage.run([tick(b"A", TS_MS)])])
+    shard = Shard(CONDITIONS)
+    rows = stage.logs.restore(shard, seeded(1)).rows
+    stage.shard, stage.deciding = shard, Deciding(2, shard, rows, Tools(LAYOUT, TickValues(FileSchemas()), ENCODER))
+    stage.deciding.stand(replace(old, timeframe="5m", version=4))
+    stage.deciding.stand(replace(old, strategy_id="s3"))
+    stage.deciding.all_stand()
+    sent = executions(stage.decide([]).emission)
+    told = [(each["strategy_id"], each["strategy_version"], each["timeframe"]) for each in sent]
+    assert told == [("s1", 1, "1h"), ("s2", 1, "1h")]
+    assert stage.shard.gathered.count == 1
+
+
+def test_rows_of_what_is_gathered_follow_with_the_next_rows() -> None:
+    """At least once, where emissions without rows lie between."""
+    stage = Stage()
+    stage.deciding.change(Strategy("s1", "1h", frozenset({"A", "B"}), coalesce_ms=60_000))
+    asyncio.run(stage.deciding.decide([stage.run([tick(b"A", TS_MS)])], stage.offset, {}, with_rows=False))
+    stage.decide([stage.run([tick(b"B", TS_MS)])])
+    shard = Shard(CONDITIONS)
+    stage.logs.restore(shard, seeded(1))
+    assert shard.gathered.count == 2

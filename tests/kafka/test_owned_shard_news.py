@@ -51,6 +51,21 @@ def test_a_quiet_shard_takes_changes_when_it_is_woken_and_makes_nothing_true_for
     staged(story)
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_what_a_change_has_closed_goes_out_also_where_there_are_no_ticks(ahead: bool) -> None:
+    async def story(stage: Stage) -> None:
+        stage.starts(4)
+        await at_rest()
+        stage.deciding.has_closed = True  # as when something was gathered of the strategy
+        stage.shard.tell(change(7))
+        stage.shard.wake()
+        await until(lambda: bool(stage.positions))
+        await at_rest()
+        assert [(asked.runs, asked.position, asked.changes) for asked in stage.deciding.asked] == [([], 4, {0: 8})]
+
+    staged(story, ahead=ahead)
+
+
 def test_a_change_past_a_bound_is_left_out_with_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def story(stage: Stage) -> None:
         stage.starts(0)
