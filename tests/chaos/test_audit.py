@@ -36,7 +36,7 @@ class Run:
         names = self.settings.topics
         make_topics(bootstrap, names, SHARDS)
         self.sender, market = Sender(bootstrap), Market(seed=4, tickers=60, strategies=24)
-        gathers = Strategy("gathers", "5m", frozenset(market.tickers), coalesce_ms=MAX_COALESCE_MS)
+        gathers = Strategy("gathers", "1m", frozenset(market.tickers), coalesce_ms=MAX_COALESCE_MS)
         self.send(inputs(names, [*market.opening(), market._sent(gathers), *market.ticks(TICKS)]))
         self.send(work(self.settings, self.read(), ticks_at_once=190))
 
