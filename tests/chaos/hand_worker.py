@@ -3,7 +3,7 @@
 The audit is tested on what it leaves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 import numpy as np
@@ -67,7 +67,7 @@ class HandShard:
         for topic, records in zip(self.names.changelogs, self.rows.encode(next_offset, known), strict=True):
             yield from outputs(topic, records, self.number)
 
-    def _sent(self, records: EncodedRecords) -> Iterator[Out]:
+    def _sent(self, records: EncodedRecords) -> Iterable[Out]:
         return outputs(self.names.alert_executions, records)
 
     def _letter(self, topic: str, refused: InputTick | InputChange) -> Out:

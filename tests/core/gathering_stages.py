@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from streams.core.events import Clock, Fire, Mode, Strategy, Tick
+from streams.core.events import Clock, Fire, Mode, Strategy, Tick, Tombstone
 from streams.core.executions import MAX_EXECUTION_BYTES, MOST_BYTES_BESIDE_TICKERS
 from streams.core.gathered import Step
 from streams.core.gathering import Gathering, Group
-from streams.core.lifecycle import Verdict
 from streams.core.oracle import Oracle
 from streams.core.records import EncodedRecords
 from streams.core.shard import Shard
 from streams.core.state_rows import StateRows
 from tests.core.changelogs import Changelogs
 from tests.core.decoded_executions import PARTITION, TOPIC, decoded, executions_of
-from tests.core.histories import CONDITIONS, Event, Pick, ticks_of
+from tests.core.histories import CONDITIONS, Change, Event, Pick, tell, ticks_of
 
 Execution = dict[str, Any]
 FEW_TICKERS = MOST_BYTES_BESIDE_TICKERS + 70
@@ -33,8 +32,8 @@ class Plain:
         self.waiting: list[Group] = []
         self.offset = 0
 
-    def change(self, change: Strategy) -> None:
-        if self.oracle.change(change).verdict is Verdict.ACCEPTED:
+    def change(self, change: Change) -> None:
+        if tell(self.oracle, change):
             self.waiting += self.gathering.change(change.strategy_id)
 
     def emit(self, events: Sequence[Event]) -> list[Execution]:
@@ -121,9 +120,11 @@ class Fast:
         self.shard.index.coalesce_ms = self.default_ms
         self.executions = executions_of(shard, self.max_bytes)
 
-    def change(self, change: Strategy) -> None:
-        if self.shard.change(change).verdict is Verdict.ACCEPTED:
-            self.standing[change.strategy_id] = change
+    def change(self, change: Change) -> None:
+        if tell(self.shard, change):
+            self.standing.pop(change.strategy_id, None)
+            if isinstance(change, Strategy):
+                self.standing[change.strategy_id] = change
 
     def emit(self, events: Sequence[Event], cuts: Sequence[int] = ()) -> list[Execution]:
         """One emission, over several steps."""
@@ -131,7 +132,7 @@ class Fast:
         self._send(self.executions.encode_gathered(gathered.take_closed(shard.rank())))
         sent, steps = len(self.records) - 1, []
         for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True):
-            part = [event for event in events[start:end] if not isinstance(event, Strategy)]
+            part = [event for event in events[start:end] if not isinstance(event, Change)]
             offsets = np.arange(self.offset, self.offset + len(part))
             ticks, before_ms = ticks_of(shard.index.tickers, part), shard.stream_ms
             fires = shard.step(ticks)
@@ -191,11 +192,14 @@ def busy(pick: Pick, *, is_late: bool = True, windows: Sequence[int | None] = (N
         timeframe, window_ms = pick(("1s", "5s", "1m", "1d")), pick(windows)
         return Strategy(sid, timeframe, some, version=versions[sid], coalesce_ms=window_ms)
 
+    def edit() -> Event:
+        return Tombstone(pick(sorted(versions))) if not pick(range(6)) else strategy()
+
     events: list[Event] = [strategy() for _ in range(pick((3, 6)))]
     for _ in range(pick((10, 60, 150))):
         now_ms += pick((0, 0, 1, 40, 200, 999))
         late_ms = pick((0, 0, 0, 1, 300, 1_000, 5_000)) if is_late else 0
         kind = pick("tttttttttttttttcs" if is_late else "t")
         ts_ms = max(0, now_ms - late_ms)
-        events.append(strategy() if kind == "s" else Clock(ts_ms) if kind == "c" else Tick(pick(tickers), ts_ms))
+        events.append(edit() if kind == "s" else Clock(ts_ms) if kind == "c" else Tick(pick(tickers), ts_ms))
     return events

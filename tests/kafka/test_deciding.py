@@ -357,7 +357,7 @@ def test_rows_of_a_table_in_which_nothing_changed_are_left_out() -> None:
 
 def test_what_fires_is_gathered_over_emissions_and_goes_out_when_it_is_due() -> None:
     stage = Stage()
-    stage.deciding.change(Strategy("s1", "1h", frozenset({"A", "B", "C"}), coalesce_ms=1_000))
+    stage.deciding.stand(Strategy("s1", "1h", frozenset({"A", "B", "C"}), coalesce_ms=1_000))
     first = stage.decide([stage.run([tick(b"A", TS_MS)]), stage.run([tick(b"B", TS_MS + 999)])])
     assert executions(first.emission) == []
     assert (first.done.fired_pairs, first.done.executions) == (2, 0)
@@ -370,7 +370,7 @@ def test_what_fires_is_gathered_over_emissions_and_goes_out_when_it_is_due() -> 
 
 def test_what_is_due_by_a_clock_goes_out_without_a_tick() -> None:
     stage = Stage()
-    stage.deciding.change(Strategy("s1", "1h", frozenset({"A"}), coalesce_ms=1_000))
+    stage.deciding.stand(Strategy("s1", "1h", frozenset({"A"}), coalesce_ms=1_000))
     stage.decide([stage.run([tick(b"A", TS_MS)])])
     stage.shard.clock(stage.shard.next_due_ms)
     assert pairs(stage.decide([]).emission) == pairs_of_hour("A")
@@ -382,22 +382,22 @@ def pairs_of_hour(*tickers: str) -> list[tuple[str, str, int]]:
 
 def test_a_change_sends_what_is_gathered_before_all_that_fires_after_it() -> None:
     stage, old = Stage(), Strategy("s1", "1h", frozenset({"A", "B"}), coalesce_ms=60_000)
-    stage.deciding.change(old)
+    stage.deciding.stand(old)
     stage.decide([stage.run([tick(b"A", TS_MS)])])
-    assert not stage.deciding.has_closed
-    stage.deciding.change(replace(old, coalesce_ms=0, version=2))
-    assert stage.deciding.has_closed
+    waits = [stage.deciding.has_closed]
+    stage.deciding.stand(replace(old, coalesce_ms=0, version=2))
+    waits.append(stage.deciding.has_closed)
     emission = stage.decide([stage.run([tick(b"B", TS_MS)])]).emission
     assert pairs(emission) == pairs_of_hour("A", "B")
     assert [each["strategy_version"] for each in executions(emission)] == [1, 2]
-    assert not stage.deciding.has_closed
+    assert [*waits, stage.deciding.has_closed] == [False, True, False]
 
 
 def test_a_new_owner_sends_what_its_strategies_have_not_fired_themselves() -> None:
     """The strategy was edited, or is gone, when nobody owned the shard."""
     stage, old = Stage(), Strategy("s1", "1h", frozenset({"A"}), coalesce_ms=60_000)
     for strategy_id in ("s1", "s2", "s3"):
-        stage.deciding.change(replace(old, strategy_id=strategy_id))
+        stage.deciding.stand(replace(old, strategy_id=strategy_id))
     stage.decide([stage.run([tick(b"A", TS_MS)])])
     shard = Shard(CONDITIONS)
     rows = stage.logs.restore(shard, seeded(1)).rows
@@ -414,7 +414,7 @@ def test_a_new_owner_sends_what_its_strategies_have_not_fired_themselves() -> No
 def test_rows_of_what_is_gathered_follow_with_the_next_rows() -> None:
     """At least once, where emissions without rows lie between."""
     stage = Stage()
-    stage.deciding.change(Strategy("s1", "1h", frozenset({"A", "B"}), coalesce_ms=60_000))
+    stage.deciding.stand(Strategy("s1", "1h", frozenset({"A", "B"}), coalesce_ms=60_000))
     asyncio.run(stage.deciding.decide([stage.run([tick(b"A", TS_MS)])], stage.offset, {}, with_rows=False))
     stage.decide([stage.run([tick(b"B", TS_MS)])])
     shard = Shard(CONDITIONS)
