@@ -178,7 +178,7 @@ def shard_maker(given: Given) -> Callable[[int], Shard]:
         is_here = Here(partition, homes).__getitem__
         tracked = settings.use_symbol_update_tracking
         shard = Shard(given.conditions, default, tracked=tracked, owns=is_here, is_home=is_here)
-        shard.index.coalesce_ms = settings.coalesce_ms
+        shard.index.windows.default_ms = settings.coalesce_ms
         return shard
 
     return make

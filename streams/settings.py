@@ -154,6 +154,7 @@ _GUARANTEE: Final = choice("exactly_once", "at_least_once")
 _LEVEL: Final = choice("debug", "info", "warning", "error")
 _PROTOCOL: Final = choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISM: Final = choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_WINDOW: Final = whole_number(0, MAX_COALESCE_MS)
 _SESSION: Final = whole_number(500, 1_800_000)
 
 _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
@@ -164,10 +165,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "schema_registry_url": (url, "a Confluent-compatible registry; if not set, ids come from `schemas/registry.json`"),
     "per_ticker_throttle": (switch, "`false`: one execution a bucket for a whole strategy"),
     "use_symbol_update_tracking": (switch, "`false`: each step looks at every pair; slower, the same fires"),
-    "coalesce_ms": (
-        whole_number(0, MAX_COALESCE_MS),
-        "how long, in stream time, what fires for a strategy and bucket is gathered for one execution; 0: a checkpoint",
-    ),
+    "coalesce_ms": (_WINDOW, "so long, in stream time, fires of a strategy and bucket gather; 0: for a checkpoint"),
     "conditions": (path, "a condition table in JSON; if not set, the one that comes along"),
     "web_host": (host, "where health and metrics are served"),
     "web_port": (whole_number(0, 65_535), "on which port; 0 takes a free one"),

@@ -94,7 +94,7 @@ class Gathered:
 
     def take(self, fires: Fires, step: Step, rank: Int32s, room: int) -> Fires:
         """Gather what fired in a step; returns the fires that are not gathered. `room`: of an execution's tickers."""
-        if not self._index.windows or not len(fires.tick):
+        if not self._index.windows.count or not len(fires.tick):
             return fires
         self._make_room(len(fires.tick))
         ticks, offsets = len(step.offsets), step.offsets
@@ -103,7 +103,7 @@ class Gathered:
         order, out = order_of(fires.tick, fires.strategy, rank, ticks), closed_columns(len(fires.tick))
         columns = self._index.columns
         rules = (
-            self._index.windows_ms,
+            self._index.windows.ms,
             columns.strategies.rule,
             columns.rules,
             self._index.tickers.names.lengths,
@@ -167,7 +167,7 @@ class Gathered:
 
     def put_back(self, number: int, group: Group, tickers: Int32s) -> None:
         """Open a group as its row in the changelog has it."""
-        self._index.windows_ms = grown(self._index.windows_ms, number + 1, 0)
+        self._index.windows.make_room(number)
         self._make_room(len(tickers))
         kernel.open_group(number, group.bucket_ms, group.due_ms, group.first_offset, group.ts_ms, self._open)
         lengths = self._index.tickers.names.lengths
@@ -187,7 +187,7 @@ class Gathered:
         here, gone = changed[is_open], changed[~is_open & (self._written[changed] == 1)]
         self._open.changed[changed] = 0
         self._written[here], self._written[gone] = 1, 0
-        self._is_used = bool(self._index.windows or self._written.any())
+        self._is_used = bool(self._index.windows.count or self._written.any())
         return here.tolist(), gone.tolist()
 
     def group(self, number: int) -> tuple[Group, int]:
@@ -215,7 +215,7 @@ class Gathered:
     def _make_room(self, more: int) -> None:
         """Let the columns hold every strategy, and so many tickers more than there are."""
         self._is_used = True
-        size, links = len(self._index.windows_ms), len(self._links.ticker)
+        size, links = len(self._index.windows.ms), len(self._links.ticker)
         if len(self._open.due_ms) < size:
             filled = zip(self._open, _FILLS, strict=True)
             self._open = Open._make(grown(column, size, fill) for column, fill in filled)  # type: ignore[arg-type]  # as above

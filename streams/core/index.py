@@ -17,7 +17,6 @@ from streams.core.columns import (
     Columns,
     Counters,
     Int32s,
-    Int64s,
     Scalars,
     column_bytes,
     grown,
@@ -34,6 +33,7 @@ from streams.core.lifecycle import Settled, Verdict, settle
 from streams.core.limits import MAX_PAIRS, MAX_STRATEGIES, NEVER
 from streams.core.rules import Rules
 from streams.core.tickers import FIRST_SIZE, Tickers
+from streams.core.windows import Windows
 
 Owns = Callable[[str], bool] | None
 """Which tickers, or strategies, belong to the shard; None for all."""
@@ -79,8 +79,6 @@ class Index:
 
     def __init__(self, default_mode: Mode, owns: Owns, is_home: Owns) -> None:
         self.default_mode = default_mode
-        self.coalesce_ms = 0
-        """The window of strategies that name none; to be set before the first of them comes."""
         self.owns, self.is_home = owns, is_home
         self.tickers = Tickers()
         self.rules = Rules()
@@ -88,10 +86,7 @@ class Index:
         self.ids: list[str] = []
         self.warnings: dict[str, str] = {}
         self.used_pairs = 0
-        self.windows_ms: Int64s = np.zeros(0, np.int64)
-        """By strategy: how long what fires for it is gathered."""
-        self.windows = 0
-        """Strategies with a window."""
+        self.windows = Windows()
         self.marked: Bytes = np.zeros(0, np.uint8)
         """One entry a ticker: 1 where it ran with a strategy as a whole since a writer of the state last cleared it."""
         scalars = np.zeros(Scalars.SIZE, np.int64)
@@ -139,7 +134,7 @@ class Index:
         self._refuse_too_many_pairs(entry, NOBODY)
         self._stop(entry)
         entry.strategy = remembered(strategy_id)
-        self._set_window(entry.number, 0)
+        self.windows.set(entry.number, 0)
         self.warnings.pop(strategy_id, None)
         self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
 
@@ -155,16 +150,11 @@ class Index:
             self._stop(entry)
         entry.strategy = replace(change, universe=change.universe and HELD_AS_NUMBERS)
         entry.universe_hash = hash(change.universe)
-        self._set_window(entry.number, self.coalesce_ms if change.coalesce_ms is None else change.coalesce_ms)
+        self.windows.set(entry.number, change.coalesce_ms)
         self.warnings.pop(change.strategy_id, None)
         if active:
             self._start(entry, universe)
         self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
-
-    def _set_window(self, number: int, window_ms: int) -> None:
-        self.windows_ms = grown(self.windows_ms, number + 1, 0)
-        self.windows += int(window_ms > 0) - int(self.windows_ms[number] > 0)
-        self.windows_ms[number] = window_ms
 
     def make_room_for_tickers(self) -> None:
         """Let the columns hold every ticker that has a number."""

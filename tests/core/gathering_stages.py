@@ -117,7 +117,7 @@ class Fast:
 
     def _begin(self, shard: Shard) -> None:
         self.shard = shard
-        self.shard.index.coalesce_ms = self.default_ms
+        self.shard.index.windows.default_ms = self.default_ms
         self.executions = executions_of(shard, self.max_bytes)
 
     def change(self, change: Change) -> None:
