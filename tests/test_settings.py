@@ -22,6 +22,7 @@ OTHERS = {
     "USE_SYMBOL_UPDATE_TRACKING": ("off", False),
     "TICKGATE_CONDITIONS": ("c.json", Path("c.json")),
     "TICKGATE_WEB_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read
+    "TICKGATE_COALESCE_MS": ("60000", 60_000),
     "TICKGATE_WEB_PORT": ("0", 0),
     "TICKGATE_ADVERTISED_URL": ("http://w1:6066/", "http://w1:6066"),
     "TICKGATE_LOG_LEVEL": ("Debug", "debug"),
