@@ -2,7 +2,8 @@
 
 from typing import Final, NamedTuple
 
-INPUTS: Final = ("ticks", "strategy-changes", "alert-results", "controls", "clock")
+STRATEGY_CHANGES: Final = "strategy-changes"
+INPUTS: Final = ("ticks", STRATEGY_CHANGES, "alert-results", "controls", "clock")
 """Topics that are read; each has dead letters of its own."""
 
 OUTPUTS: Final = ("alert-executions", "proposals", "decisions")
@@ -24,7 +25,7 @@ class TopicNames(NamedTuple):
     @property
     def strategy_changes(self) -> str:
         """Versions of strategies, by strategy; compacted."""
-        return f"{self.prefix}strategy-changes"
+        return f"{self.prefix}{STRATEGY_CHANGES}"
 
     @property
     def alert_executions(self) -> str:

@@ -15,6 +15,7 @@ from streams.core.gathered import Step
 from streams.core.index import LimitError
 from streams.core.records import NO_RECORDS, EncodedRecords, concatenated
 from streams.core.shard import Fires, Shard, Ticks
+from streams.core.special_rows import Inputs
 from streams.core.state_rows import StateRows
 from streams.core.tickers import TooManyTickersError
 from streams.instruments import Done
@@ -99,7 +100,7 @@ class Deciding:
         self,
         runs: Sequence[RawRun],
         position: int,
-        changes: Mapping[int, int],
+        inputs: Inputs,
         refusals: Sequence[Refusal] = (),
         *,
         with_rows: bool = True,
@@ -120,7 +121,7 @@ class Deciding:
                 reasons[each.reason.word] = reasons.get(each.reason.word, 0) + 1
         more = self._more()
         executions = self._keyed([flushed, self._due(), self._at_once(steps, more)])
-        rows = self._outgoing_rows(position, changes) if with_rows else []
+        rows = self._outgoing_rows(position, inputs) if with_rows else []
         told = grouped(letters, self._layout.dead_letters)
         emission = Emission([*executions, *self._told_decisions(runs)], told, rows, position)
         taken = sum(len(run.columns) for run in runs)
@@ -176,8 +177,8 @@ class Deciding:
         records = self._decisions.take(place)
         return [Keyed(topics.decisions, self._layout.decisions, records)] if records.count else []
 
-    def _outgoing_rows(self, position: int, changes: Mapping[int, int]) -> list[Outgoing]:
-        rows, topics = self._rows.encode(position, changes), self._layout.topics
+    def _outgoing_rows(self, position: int, inputs: Inputs) -> list[Outgoing]:
+        rows, topics = self._rows.encode(position, inputs), self._layout.topics
         return [
             Outgoing(topics.changelog(table), self.partition, records)
             for table, records in zip(rows._fields, rows, strict=True)

@@ -4,6 +4,7 @@ import logging
 
 from streams.kafka.deciding import Deciding
 from streams.kafka.strategy_book import Change, Refusal
+from streams.topic_names import STRATEGY_CHANGES
 
 log = logging.getLogger(__name__)
 
@@ -13,8 +14,8 @@ class News:
 
     def __init__(self) -> None:
         self.waiting: list[Change | Refusal] = []
-        self.changes: dict[int, int] = {}
-        """Of each partition of `strategy-changes`, up to where it has been taken in."""
+        self.inputs: dict[tuple[str, int], int] = {}
+        """Of each partition of each topic, up to where it has been taken in; as `Position` has it."""
         self.refusals: list[Refusal] = []
         """Those taken in that have no dead letter yet."""
 
@@ -22,14 +23,14 @@ class News:
         """Put changed strategies in force, and keep what was refused for the dead letters."""
         news, self.waiting = self.waiting, []
         for each in news:
-            partition, offset = each.place
+            place = (STRATEGY_CHANGES, each.place.partition)
             if isinstance(each, Change):
                 problem = deciding.stand(each.stands)
                 if problem:
                     log.error("shard %d leaves %r out: %s", deciding.partition, each.stands.strategy_id, problem)
             else:
                 self.refusals.append(each)
-            self.changes[partition] = max(offset + 1, self.changes.get(partition, 0))
+            self.inputs[place] = max(each.place.offset + 1, self.inputs.get(place, 0))
 
     def take_refusals(self) -> list[Refusal]:
         """Those that get their dead letters now."""

@@ -12,11 +12,11 @@ not read yet, which is said loudly. What can fail without anybody's fault is tri
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from streams.core.limits import FOREVER, NEVER
-from streams.core.special_rows import Position
+from streams.core.special_rows import Inputs, Position
 from streams.instruments import ShardStatus
 from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import DECIDED, Transaction
@@ -94,13 +94,11 @@ class OwnedShard:
             else:
                 return
 
-    def restored(
-        self, deciding: Deciding, position: Position | None, changelog_end: int, changes: Mapping[int, int]
-    ) -> None:
-        """Its state is there, and the strategies are in it up to `changes`."""
+    def restored(self, deciding: Deciding, position: Position | None, changelog_end: int, inputs: Inputs) -> None:
+        """Its state is there, and what these inputs have given is in it."""
         self.deciding = deciding
         self._outbox.stands(changelog_end)
-        self.news.changes = dict(changes)
+        self.news.inputs = dict(inputs)
         say_held(self._around, self.partition, deciding.shard)
         if position is not None:
             self.next_offset = self.committed = position.next_offset
@@ -262,7 +260,7 @@ class OwnedShard:
     async def _send_last_rows(self, deciding: Deciding) -> None:
         """Those that the next owner needs, so that nothing is sent twice."""
         if self.is_(State.DRAINING) and not self._is_whole:
-            await self._outbox.send(await deciding.decide([], self._decided, self.news.changes))
+            await self._outbox.send(await deciding.decide([], self._decided, self.news.inputs))
             await self._outbox.finish()
 
     async def _decide(self, deciding: Deciding, runs: list[RawRun]) -> Decided | None:
@@ -270,7 +268,7 @@ class OwnedShard:
         wait_s, with_rows, refusals = FIRST_WAIT_S, self._outbox.wants_rows, self.news.take_refusals()
         while self.state is State.RUNNING:
             try:
-                decided = await deciding.decide(runs, self._decided, self.news.changes, refusals, with_rows=with_rows)
+                decided = await deciding.decide(runs, self._decided, self.news.inputs, refusals, with_rows=with_rows)
             except RegistryDownError as error:
                 self._troubled(f"the registry does not answer: {error}")
             else:

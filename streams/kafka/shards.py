@@ -26,7 +26,7 @@ from streams.kafka.shard_rows import ShardRows
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_book import Change, Refusal, StrategyBook
 from streams.kafka.surroundings import Surroundings
-from streams.topic_names import TABLES
+from streams.topic_names import STRATEGY_CHANGES, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class Shards:
         """Make the shards of their rows, and put the strategies in force in all of them."""
         # By id, as executions stand: then what fires for one tick comes out of the kernel in order.
         ids = sorted(self._book.strategies)
-        changes, refusals = dict(self._book.positions), list(self._book.refusals)
+        inputs, refusals = self._book.inputs(), list(self._book.refusals)
         for owned in bare:
             owned.hears = True
         found = [await self._remade(owned.partition) for owned in bare]
@@ -198,7 +198,7 @@ class Shards:
         for owned, (deciding, position, end) in zip(bare, found, strict=True):
             if owned.partition == REFUSALS_SHARD:
                 tell_unanswered(owned, refusals, position)
-            owned.restored(deciding, position, end, changes)
+            owned.restored(deciding, position, end, inputs)
             self.instruments.recovered(self._around.topic, owned.partition, time.monotonic() - self._assigned_at)
 
     async def _remade(self, partition: int) -> Remade:
@@ -263,7 +263,7 @@ class Shards:
 
 def tell_unanswered(owned: OwnedShard, refusals: Sequence[Refusal], position: Position | None) -> None:
     """Tell a restored shard of the refused changes that have no dead letter yet, by what its position says."""
-    known = position.changes if position else {}
+    known = position.of(STRATEGY_CHANGES) if position else {}
     for refusal in refusals:
         if refusal.place.offset >= known.get(refusal.place.partition, 0):
             owned.tell(refusal)

@@ -25,6 +25,7 @@ from streams.kafka.rows_reader import Log, complete
 from streams.kafka.sending import NO_ANSWER
 from streams.kafka.strategy_fold import Discovered, Read, put, read
 from streams.kafka.whole_topic import Record
+from streams.topic_names import STRATEGY_CHANGES
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,10 @@ class StrategyBook:
         self._moved = asyncio.Event()
         self._decoder = decoder
         self._runs: asyncio.Queue[RawRun] = asyncio.Queue()
+
+    def inputs(self) -> dict[tuple[str, int], int]:
+        """The positions, as `Position` of a shard has them."""
+        return {(STRATEGY_CHANGES, partition): offset for partition, offset in self.positions.items()}
 
     def logs(self) -> list[Log]:
         """The partitions of the topic, to be completed."""

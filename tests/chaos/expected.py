@@ -10,6 +10,7 @@ from streams.core.gathering import Gathering, Group
 from streams.core.lifecycle import Verdict
 from streams.core.limits import NEVER
 from streams.core.oracle import Oracle
+from streams.topic_names import STRATEGY_CHANGES
 from tests.chaos.journal import Cut, InputChange, InputTick, Journal, shard_of
 
 Versions = Mapping[tuple[str, int], Strategy]
@@ -121,11 +122,11 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
         if problem:
             found.misplaced.append(Misplaced(shard, cut.offset, problem))
             break
-        position, closed = cut.position, []
+        position, stands, closed = cut.position, cut.position.of(STRATEGY_CHANGES), []
         for partition, start in known.items():
-            changes = journal.changes[partition][start : position.changes.get(partition, start)]
+            changes = journal.changes[partition][start : stands.get(partition, start)]
             closed += take_changes(found, journal, changes, before)
-        known |= {p: end for p, end in position.changes.items() if p in known}
+        known |= {p: end for p, end in stands.items() if p in known}
         ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
         found.executions.extend(executions(found, journal, closed, cut.offset, ticks))
         found.letters.extend(refused_ticks(journal, ticks))
@@ -142,7 +143,7 @@ def misplaced(journal: Journal, shard: int, before: int, known: Mapping[int, int
         return f"it goes back from {before} to {position.next_offset}"
     if position.next_offset > end:
         return f"it is {position.next_offset}, past the end of the ticks at {end}"
-    for partition, offset in position.changes.items():
+    for partition, offset in position.of(STRATEGY_CHANGES).items():
         if offset < known.get(partition, 0):
             return f"it knows less of strategy-changes-{partition} than the one before: {offset} < {known[partition]}"
         if offset > len(journal.changes.get(partition, ())):

@@ -20,6 +20,7 @@ from streams.kafka.dead_letters import Refused, dead_letter
 from streams.kafka.registry import FileSchemas
 from streams.reference_data import load_conditions
 from streams.settings import Settings
+from streams.topic_names import STRATEGY_CHANGES
 from tests.chaos.journal import InputChange, InputTick, Journal, shard_of
 from tests.chaos.rig import Out, outputs
 
@@ -64,7 +65,8 @@ class HandShard:
         for tick in ticks:
             if tick.refused:
                 yield self._letter(self.names.ticks, tick)
-        for topic, records in zip(self.names.changelogs, self.rows.encode(next_offset, known), strict=True):
+        inputs = {(STRATEGY_CHANGES, partition): offset for partition, offset in known.items()}
+        for topic, records in zip(self.names.changelogs, self.rows.encode(next_offset, inputs), strict=True):
             yield from outputs(topic, records, self.number)
 
     def _sent(self, records: EncodedRecords) -> Iterable[Out]:

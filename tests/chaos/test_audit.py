@@ -254,7 +254,7 @@ def test_a_position_that_goes_back_is_found(good: Journal, exactly_once: bool) -
 
 def test_a_position_that_knows_less_of_the_strategies_is_found(good: Journal) -> None:
     row = good.rows[0].cuts[-1]
-    value = put_position(row.position._replace(changes={0: 1}))[1]
+    value = put_position(row.position._replace(inputs={("strategy-changes", 0): 1}))[1]
     journal = with_rows(good, lambda rows: [r._replace(value=value) if r.offset == row.offset else r for r in rows])
     assert "knows less of strategy-changes-0" in found(journal, "position")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from streams.core.events import Strategy
 from streams.core.records import NO_RECORDS
+from streams.core.special_rows import Inputs
 from streams.instruments import Done, Held, ShardStatus, Unheard
 from streams.kafka.checkpoint import Emission
 from streams.kafka.deciding import Decided
@@ -113,12 +114,17 @@ class NotingTransaction:
         self.true += names(executions)
 
 
+def of_changes(offsets: Mapping[int, int]) -> dict[tuple[str, int], int]:
+    """Up to where `strategy-changes` was taken, as positions have it."""
+    return {("strategy-changes", partition): offset for partition, offset in offsets.items()}
+
+
 class Asked(NamedTuple):
     """What a shard wanted to be decided."""
 
     runs: list[tuple[int, int]]
     position: int
-    changes: dict[int, int]
+    inputs: dict[tuple[str, int], int]
     refusals: list[Any]
     in_force: list[str]
 
@@ -154,13 +160,13 @@ class NotingDeciding:
         self,
         runs: Sequence[RawRun],
         position: int,
-        changes: Mapping[int, int],
+        inputs: Inputs,
         refusals: Sequence[Any] = (),
         *,
         with_rows: bool = True,
     ) -> Decided:
         spans = [(each.start, each.position) for each in runs]
-        self.asked.append(Asked(spans, position, dict(changes), list(refusals), list(self.in_force)))
+        self.asked.append(Asked(spans, position, dict(inputs), list(refusals), list(self.in_force)))
         await self.free.wait()
         error = self.answers.popleft() if self.answers else None
         if error is not None:

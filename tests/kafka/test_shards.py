@@ -29,7 +29,7 @@ from streams.topic_names import TopicNames
 from tests.core.avro_bytes import tick
 from tests.core.histories import CONDITIONS
 from tests.kafka.batches import Row
-from tests.kafka.shard_stage import NotingInstruments, NotingTransaction, run, run_of, until
+from tests.kafka.shard_stage import NotingInstruments, NotingTransaction, of_changes, run, run_of, until
 
 TOPICS = TopicNames("w7.", "tickgate")
 LAYOUT = Layout(TOPICS, 3, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1})
@@ -109,7 +109,7 @@ def rows_of_a_shard(partition: int, position: int, changes: dict[int, int]) -> l
     deciding = Deciding(partition, shard, StateRows(shard), TOOLS)
     deciding.stand(Strategy("s1", "1m", frozenset({"AAPL"})))
     ticks = run_of([Row(0, value=tick(b"AAPL"))], topic=TOPICS.ticks, partition=partition)
-    emission = asyncio.run(deciding.decide([ticks], position, changes)).emission
+    emission = asyncio.run(deciding.decide([ticks], position, of_changes(changes))).emission
     found = []
     for outgoing, table in zip(emission.rows, ("last_update", "last_bucket"), strict=True):
         records = outgoing.records
@@ -160,7 +160,7 @@ def test_a_shard_goes_on_where_its_rows_say_with_what_they_hold() -> None:
         await stage.shards.recovered()
         assert (stage.shards.position(0), stage.shards.position(1)) == (None, 17)
         assert stage.transactions[1].end == len(handed_over[1][1].columns)
-        assert stage.shards.owned[1].news.changes == {0: 3}
+        assert stage.shards.owned[1].news.inputs == of_changes({0: 3})
         stage.shards.seeked({1: (17, Bounds(0, 18)), 0: (0, Bounds(0, 0))})
         ticks = run_of([Row(0, value=tick(b"AAPL"))], 17, topic=TOPICS.ticks, partition=1)
         await stage.shards.take([ticks])
@@ -221,7 +221,7 @@ def test_what_changes_while_a_shard_is_made_is_not_missed() -> None:
         stage.shards.told(Change(Place(0, 8), Strategy("late", "1m")))
         await recovering
         stage.shards.seeked({0: (0, Bounds(0, 0))})
-        await until(lambda: stage.shards.owned[0].news.changes == {0: 9})
+        await until(lambda: stage.shards.owned[0].news.inputs == of_changes({0: 9}))
         deciding = stage.shards.owned[0].deciding
         assert deciding is not None
         assert deciding.shard.strategy_ids == ["late"]
@@ -235,7 +235,7 @@ def test_every_shard_hears_of_changes_and_one_alone_of_refusals() -> None:
         stage.book.told(refusal(3))
         stage.book.told(Change(Place(0, 4), Strategy("s1", "1m")))
         stage.shards.refresh()
-        await until(lambda: all(owned.news.changes == {0: 5} for owned in stage.shards.owned.values()))
+        await until(lambda: all(owned.news.inputs == of_changes({0: 5}) for owned in stage.shards.owned.values()))
         await until(lambda: stage.transactions[0].calls().count("commit") == 1)
         assert stage.transactions[1].calls().count("commit") == 0
 
