@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from faust.types import TP
 
+import agents.clock
 import agents.results
 import agents.strategies
 import agents.ticks
@@ -16,6 +17,7 @@ from streams.instruments import Done, Instruments
 from streams.kafka import discovering, result_records, tables
 from streams.kafka.checkpoint import Observe, Transaction
 from streams.kafka.clients import make_ahead, make_announcer, make_consumer, make_transaction
+from streams.kafka.clock_values import ClockValues
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Layout, Tools
 from streams.kafka.discoveries import Discoveries
@@ -100,6 +102,7 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
     for table in (*state.values(), strategies):
         app.tables.add(table)
     agents.ticks.add(app, app.topic(topics.ticks, key_serializer="raw", value_serializer="raw"), shards)
+    agents.clock.add(app, app.topic(topics.clock, key_serializer="raw", value_serializer="raw"), shards)
     agents.results.add(app, app.topic(topics.alert_results, key_serializer="raw", value_serializer="raw"), discoveries)
     agents.strategies.add(app, strategies.notices, book, shards)
     return Parts(app, shards, book, discoveries, state, strategies)
@@ -117,11 +120,11 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
     """The shards, and how they are made. There is no consumer yet when they are."""
     settings, sizes, topics = given.settings, given.sizes, given.settings.topics
 
-    async def seek(partition: int, offset: int) -> None:
-        await consumer().seek(TP(topics.ticks, partition), offset)
+    async def seek(topic: str, partition: int, offset: int) -> None:
+        await consumer().seek(TP(topic, partition), offset)
 
-    async def bounds(partition: int) -> Bounds:
-        found: Bounds = await consumer().bounds(partition)
+    async def bounds(topic: str, partition: int) -> Bounds:
+        found: Bounds = await consumer().bounds(topic, partition)
         return found
 
     def transaction(partition: int) -> Transaction:
@@ -129,6 +132,7 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
 
     around = Surroundings(
         topics.ticks,
+        topics.clock,
         seek,
         bounds,
         told.instruments,
@@ -140,7 +144,7 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
     )
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
     layout = Layout(topics, sizes[topics.alert_executions], letters, sizes.get(topics.decisions, 0))
-    tools = Tools(layout, TickValues(given.schemas), given.encoder, settings.decisions)
+    tools = Tools(layout, TickValues(given.schemas), given.encoder, ClockValues(given.schemas), settings.decisions)
     makers = Makers(shard_maker(given), transaction, lambda: make_consumer(settings))
     return Shards(book, makers, make_ahead(settings), tools, around)
 
@@ -186,7 +190,8 @@ def shard_maker(given: Given) -> Callable[[int], Shard]:
 
 def consumed(settings: Settings) -> tuple[str, ...]:
     """The topics that a worker reads."""
-    return settings.topics.ticks, settings.topics.strategy_changes, settings.topics.alert_results
+    topics = settings.topics
+    return topics.ticks, topics.strategy_changes, topics.clock, topics.alert_results
 
 
 def needed(settings: Settings) -> tuple[str, ...]:
@@ -194,4 +199,4 @@ def needed(settings: Settings) -> tuple[str, ...]:
     topics = settings.topics
     letters = map(topics.dead_letters, consumed(settings))
     asked = (topics.decisions,) if settings.decisions.anything else ()
-    return (*consumed(settings), topics.alert_executions, *asked, *letters, *topics.changelogs)
+    return (*consumed(settings), topics.alert_executions, *asked, *letters, topics.journal, *topics.changelogs)

@@ -55,6 +55,7 @@ class Settings:
     per_ticker_throttle: bool = True
     use_symbol_update_tracking: bool = True
     coalesce_ms: int = 0
+    clock: bool = True
     conditions: Path | None = None
     web_host: str = "127.0.0.1"
     web_port: int = 6066
@@ -137,8 +138,7 @@ class Settings:
     def shown(self) -> dict[str, str]:
         """Each setting in force, by its variable; passwords left out."""
         shown = {known.variable: _as_text(getattr(self, each)) for each, known in KNOWN.items()}
-        secret = KNOWN["sasl_password"].variable
-        return {**shown, secret: "***" if self.sasl_password else ""}
+        return {**shown, KNOWN["sasl_password"].variable: "***" if self.sasl_password else ""}
 
 
 class Known(NamedTuple):
@@ -166,6 +166,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "per_ticker_throttle": (switch, "`false`: one execution a bucket for a whole strategy"),
     "use_symbol_update_tracking": (switch, "`false`: each step looks at every pair; slower, the same fires"),
     "coalesce_ms": (_WINDOW, "so long, in stream time, fires of a strategy and bucket gather; 0: for a checkpoint"),
+    "clock": (switch, "a quiet shard's owner writes a clock record when something is due; `false`: it does not"),
     "conditions": (path, "a condition table in JSON; if not set, the one that comes along"),
     "web_host": (host, "where health and metrics are served"),
     "web_port": (whole_number(0, 65_535), "on which port; 0 takes a free one"),

@@ -3,9 +3,11 @@
 from typing import Final, NamedTuple
 
 STRATEGY_CHANGES: Final = "strategy-changes"
-INPUTS: Final = ("ticks", STRATEGY_CHANGES, "alert-results", "controls", "clock")
+CLOCK: Final = "clock"
+INPUTS: Final = ("ticks", STRATEGY_CHANGES, "alert-results", "controls", CLOCK)
 """Topics that are read; each has dead letters of its own."""
 
+JOURNAL: Final = "journal"
 OUTPUTS: Final = ("alert-executions", "proposals", "decisions")
 TABLES: Final = ("last_update", "last_bucket")
 """Faust tables whose rows are partitioned as `ticks` is."""
@@ -55,7 +57,12 @@ class TopicNames(NamedTuple):
     @property
     def clock(self) -> str:
         """Time for shards without ticks, by partition."""
-        return f"{self.prefix}clock"
+        return f"{self.prefix}{CLOCK}"
+
+    @property
+    def journal(self) -> str:
+        """Where in the ticks what else came in was taken, by partition."""
+        return f"{self.prefix}{JOURNAL}"
 
     def dead_letters(self, topic: str) -> str:
         """Where what was refused of an input goes; `topic` has its prefix."""
@@ -85,4 +92,4 @@ class TopicNames(NamedTuple):
     @property
     def all(self) -> tuple[str, ...]:
         """Every topic, in a fixed order."""
-        return (*self.inputs, *self.outputs, *map(self.dead_letters, self.inputs), *self.changelogs)
+        return (*self.inputs, *self.outputs, *map(self.dead_letters, self.inputs), self.journal, *self.changelogs)

@@ -10,18 +10,19 @@ import threading
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from faust.types import TP
 
 from streams.app import Given, Parts, Told, compose, needed, shown_tables
 from streams.instruments import Done
 from streams.kafka.checkpoint import Observe, unobserved
-from streams.kafka.clients import make_consumer
+from streams.kafka.clients import make_clock_producer, make_consumer
 from streams.kafka.codec import Encoder
 from streams.kafka.ends import ends
 from streams.kafka.lateness import Lateness
 from streams.kafka.look_up import check_sizes, topic_sizes
+from streams.kafka.quiet_shards import QuietShards
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
@@ -74,9 +75,22 @@ def run_worker(settings: Settings, *, drain: bool = False, observe: Observe = un
         signal.signal(each, end_early)  # until the event loop takes them over; nothing has begun before
     given = look_up(settings)
     warm_up(given.conditions)  # the compiler would hold up heartbeats later
-    ends = committed_ends(settings.broker, settings.topics.ticks, for_confluent(settings)) if drain else None
+    ends = drain_ends(settings) if drain else None
     settle()
     return asyncio.run(Worker(given, observe, ends).run())
+
+
+class Ends(NamedTuple):
+    """Up to where a worker drains its inputs, by partition."""
+
+    ticks: Mapping[int, int]
+    clock: Mapping[int, int]
+
+
+def drain_ends(settings: Settings) -> Ends:
+    """Where they end now."""
+    topics, security = (settings.topics.ticks, settings.topics.clock), for_confluent(settings)
+    return Ends(*(committed_ends(settings.broker, topic, security) for topic in topics))
 
 
 def end_early(_signal: int, _frame: object) -> None:
@@ -102,14 +116,14 @@ def look_up(settings: Settings) -> Given:
     with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
         asked = ("decision",) if settings.decisions.anything else ()
-        encoder = Encoder(schemas, ("execution", "dead_letter", RECORD, *asked))
+        encoder = Encoder(schemas, ("execution", "dead_letter", "clock", "journal", RECORD, *asked))
     return Given(settings, sizes, schemas, encoder, load_conditions(settings.conditions))
 
 
 class Worker:
     """One run of a worker."""
 
-    def __init__(self, given: Given, observe: Observe, ends: Mapping[int, int] | None) -> None:
+    def __init__(self, given: Given, observe: Observe, ends: Ends | None) -> None:
         self._given, self._observe, self._ends = given, observe, ends
         self._metrics = Metrics()
         self._over = asyncio.Event()
@@ -143,6 +157,8 @@ class Worker:
             self._report(parts),
             self._watch(parts).work(),
         ]
+        if self._ends is None and self._given.settings.clock:
+            followers.append(self._quiet_shards(parts).work())
         following = [asyncio.create_task(each) for each in followers]
         watched = {
             asyncio.create_task(self._over.wait(), name="over"),
@@ -181,6 +197,15 @@ class Worker:
         settings = self._given.settings
         reader = partial(make_consumer, settings)
         return Watch(lambda: parts.app.consumer, reader, parts.shards, parts.book, parts.discoveries)
+
+    def _quiet_shards(self, parts: Parts) -> QuietShards:
+        settings, encoder = self._given.settings, self._given.encoder
+        return QuietShards(
+            parts.shards,
+            settings.topics.clock,
+            lambda ts_ms: encoder.encode("clock", {"ts": ts_ms}),
+            lambda: make_clock_producer(settings),
+        )
 
     async def _follow_offsets(self, parts: Parts) -> None:
         told: dict[TP, int] = {}
@@ -224,14 +249,18 @@ class Worker:
             for line in report_lines(told.total, told.tickers, told.universes_updated, sizes):
                 log.info("%s", line)
 
-    async def _drained(self, parts: Parts, ends: Mapping[int, int]) -> None:
-        """Until every shard of ours has come to where its partition ended when the worker began."""
+    async def _drained(self, parts: Parts, ends: Ends) -> None:
+        """Until every shard of ours has come to where its partitions ended when the worker began."""
         while not parts.shards.ready or not all(
-            owned.state is State.STOPPED or owned.committed >= ends.get(partition, 0)
+            owned.state is State.STOPPED
+            or (
+                owned.committed >= ends.ticks.get(partition, 0)
+                and owned.clock.committed >= ends.clock.get(partition, 0)
+            )
             for partition, owned in parts.shards.owned.items()
         ):
             for partition, owned in parts.shards.owned.items():
-                owned.drains_to = ends.get(partition, 0)
+                owned.drains_to = ends.ticks.get(partition, 0)
             await asyncio.sleep(LOOK_EVERY_S)
         self._over.set()
 

@@ -20,6 +20,7 @@ OTHERS = {
     "TICKGATE_SCHEMA_REGISTRY_URL": ("https://r:8081/", "https://r:8081"),
     "PER_TICKER_THROTTLE": ("false", False),
     "USE_SYMBOL_UPDATE_TRACKING": ("off", False),
+    "TICKGATE_CLOCK": ("off", False),
     "TICKGATE_CONDITIONS": ("c.json", Path("c.json")),
     "TICKGATE_WEB_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read
     "TICKGATE_COALESCE_MS": ("60000", 60_000),
@@ -262,6 +263,7 @@ def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> No
         "w7.controls",
         "w7.clock",
     )
+    assert topics.journal == "w7.journal"
     assert (topics.alert_executions, topics.alert_results, topics.proposals, topics.decisions) == (
         "w7.alert-executions",
         "w7.alert-results",
@@ -270,7 +272,7 @@ def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> No
     )
     assert topics.dead_letters(topics.ticks) == "w7.ticks.dlq"
     assert topics.changelogs == ("w7.app-last_update-changelog", "w7.app-last_bucket-changelog")
-    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 3 + 2
+    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 3 + 1 + 2
 
 
 def test_environments_and_applications_form_groups_of_their_own() -> None:

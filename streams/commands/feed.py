@@ -1,4 +1,4 @@
-"""`tickgate feed`: sends ticks to the topic of ticks."""
+"""`tickgate feed`: sends ticks, and the time, to their topics."""
 
 import json
 import signal
@@ -17,11 +17,13 @@ from streams.settings import Settings
 
 MAX_TICKERS = 100_000
 MAX_RATE = 2_000_000
+MOST_TIMES = 1 << 40
+"""For good, as good as."""
 
 
 @click.group()
 def feed() -> None:
-    """Send ticks to Kafka."""
+    """Send ticks, or the time, to Kafka."""
 
 
 @feed.command()
@@ -63,13 +65,11 @@ def synthetic(
     from streams.feeds.sender import Outlet, send_market
     from streams.feeds.synthetic import Plan, ticker_names
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_signal()
     with told_plainly():
         current = settings()
         if start_ms is None:
-            start_ms = read_time(start) if start else time.time_ns() // 1_000_000
+            start_ms = read_time(start) if start else now_ms()
         plan = Plan(start_ms, rate, seconds, tickers, seed, speed, opening_seconds, opening_times)
         check_end(plan.start_ms, plan.seconds * plan.speed)
         outlet = Outlet(current.broker, current.topics.ticks)
@@ -78,9 +78,35 @@ def synthetic(
         sent = send_market(plan, encoder, outlet, stop.wait)
     shown = {"ticks": sent.ticks, "rate": round(sent.ticks / max(sent.seconds, 1e-9))}
     click.echo(json.dumps({**sent._asdict(), **shown, "start_ms": start_ms}))
-    if sent.not_delivered:
-        click.echo(f"error: {sent.not_delivered} of {sent.ticks} ticks were not delivered ({sent.problem})", err=True)
-        sys.exit(1)
+    fail_if_lost(sent.not_delivered, f"{sent.ticks} ticks", sent.problem)
+
+
+@feed.command()
+@click.option("--every-ms", default=1_000, show_default=True, type=click.IntRange(10, 3_600_000), help="Between two.")
+@click.option("--count", default=MOST_TIMES, type=click.IntRange(1, MOST_TIMES), help="How often. Default: for good.")
+def clock(*, every_ms: int, count: int) -> None:
+    """Send the time of this machine to every shard, so that it goes on where no tick says so.
+
+    Ctrl-C and SIGTERM end it cleanly.
+    """
+    from streams.feeds.clock import Pace, send_clock
+    from streams.feeds.sender import Outlet
+    from streams.kafka.codec import Encoder
+    from streams.kafka.schema_source import open_schemas, registry_told
+    from streams.kafka.security import for_confluent
+
+    stop = stop_signal()
+    with told_plainly():
+        current = settings()
+        outlet = Outlet(current.broker, current.topics.clock, for_confluent(current))
+        url, prefix = current.schema_registry_url, current.topic_prefix
+        with registry_told():
+            encoder = Encoder(open_schemas(url, time.monotonic, prefix=prefix, may_register=True), ["clock"])
+        outlet.connect()
+        pace = Pace(count, every_ms / 1_000, now_ms)
+        sent = send_clock(outlet, lambda ts_ms: encoder.encode("clock", {"ts": ts_ms}), pace, stop.wait)
+    click.echo(json.dumps(sent._asdict()))
+    fail_if_lost(sent.not_delivered, f"{sent.records} clock records", sent.problem)
 
 
 @feed.command("strategies")
@@ -98,6 +124,26 @@ def made_up(*, file: Path, count: int, tickers: int, seed: int) -> None:
     with told_plainly():
         write_strategies(made_up_strategies(count, ticker_names(tickers), seed, sessions=sessions), file)
     click.echo(f"{count} strategies in {file}", err=True)
+
+
+def stop_signal() -> threading.Event:
+    """Set when Ctrl-C or SIGTERM comes."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def fail_if_lost(not_delivered: int, what: str, problem: str) -> None:
+    """Say what did not arrive, and end with 1, where there is something."""
+    if not_delivered:
+        click.echo(f"error: {not_delivered} of {what} were not delivered ({problem})", err=True)
+        sys.exit(1)
+
+
+def now_ms() -> int:
+    """The time of this machine."""
+    return time.time_ns() // 1_000_000
 
 
 def tick_schema_id(current: Settings) -> int:

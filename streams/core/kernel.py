@@ -95,6 +95,22 @@ def trigger(columns: Columns, now_ms: int, tick: int, fires: FireColumns, at: in
 
 
 @compiled
+def level_due(columns: Columns, now_ms: int) -> int:
+    """When the next strategy throttled as a whole can fire; NEVER where one can at this stream time."""
+    rules, strategies = columns.rules, columns.strategies
+    due = FOREVER
+    for s in strategies.level:
+        rule = strategies.rule[s]
+        if now_ms < rules.now_from[rule] or now_ms >= rules.now_until[rule]:
+            locate(rules, rule, now_ms)
+        bucket = rules.now_bucket[rule]
+        if bucket != NEVER and bucket > strategies.last_trigger[s]:
+            return NEVER
+        due = min(due, rules.now_until[rule])
+    return due
+
+
+@compiled
 def flag(columns: Columns, t: int) -> None:
     """Note the update of a ticker: its bit, its time, and the count kept apart from both."""
     tracking, scalars = columns.tracking, columns.scalars

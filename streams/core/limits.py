@@ -42,6 +42,13 @@ MAX_SCHEMA_STEPS: Final = 4096
 MAX_REASON_CHARACTERS: Final = 1_000
 """Why a strategy was changed, for people."""
 
+MAX_CLOCK_AHEAD_MS: Final = 7 * 86_400_000
+"""What one clock record may move stream time by: a week.
+
+Long enough for every usual closure of a market, and for a cluster that was down over one. One wrong record closes
+buckets for a week at most, and those of pairs not at all: they go by their ticks.
+"""
+
 MAX_COALESCE_MS: Final = 60_000
 
 MAX_ASKED_STRATEGIES: Final = 1_000

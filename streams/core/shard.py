@@ -30,7 +30,7 @@ from streams.core.events import Fire, Mode, Strategy
 from streams.core.gathered import Gathered
 from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled, Verdict
-from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH
+from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH, NEVER
 from streams.core.order import order_of
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tickers import TooManyTickersError
@@ -92,12 +92,12 @@ class Shard:
 
     @property
     def next_due_ms(self) -> int:
-        """When, in stream time, something goes out though no tick comes; FOREVER: nothing does.
-
-        NEVER: whether a strategy throttled as a whole is due is found at the next record.
-        """
-        columns = self.index.columns
-        whole_ms = int(columns.scalars[Scalars.LEVEL_DUE]) if len(columns.strategies.level) else FOREVER
+        """When, in stream time, something goes out though no tick comes; FOREVER: nothing does, as far as is known."""
+        columns, whole_ms = self.index.columns, FOREVER
+        if len(columns.strategies.level) and self.stream_ms != NEVER:
+            if columns.scalars[Scalars.LEVEL_DUE] == NEVER:  # strategies have changed since the last record
+                columns.scalars[Scalars.LEVEL_DUE] = kernel.level_due(columns, self.stream_ms)
+            whole_ms = max(int(columns.scalars[Scalars.LEVEL_DUE]), self.stream_ms)
         return min(whole_ms, self.gathered.due_ms)
 
     def change(self, change: Strategy) -> Settled:
@@ -132,9 +132,11 @@ class Shard:
         if before is not None:
             self.gathered.ends(self.index.entries[strategy_id].number, before)
 
-    def clock(self, ts_ms: int) -> Fires:
-        """Move stream time on without a tick."""
-        return self.step(Ticks(np.array([kernel.CLOCK], np.int32), np.array([ts_ms]), np.zeros(1, np.uint8)))
+    def clock(self, *times_ms: int) -> Fires:
+        """Move stream time on without a tick, once for each time."""
+        count = len(times_ms)
+        times = np.array(times_ms, np.int64)
+        return self.step(Ticks(np.full(count, kernel.CLOCK, np.int32), times, np.zeros(count, np.uint8)))
 
     def step(self, ticks: Ticks) -> Fires:
         """Take a batch of ticks, all of them."""

@@ -36,6 +36,7 @@ def warm_up(conditions: ConditionTable) -> None:
     )
     for version, change in enumerate(changes, 1):
         shard.change(replace(change, version=version))
+        assert shard.next_due_ms >= shard.stream_ms
         shard.clock(60_000 * version)
     value = np.frombuffer(b"\x02A\x80\x80\x04", np.uint8)
     ticks, _ = shard.from_values(value, np.array([0]), np.array([len(value)]), decode_plan(SCHEMA), NO_PREFIX)

@@ -52,6 +52,8 @@ class Outlet:
         self._producer = Producer({**_options(bootstrap, self._heard, self._told), **(options or {})})
         self.failed = 0
         self.problem = ""
+        self.partitions = 0
+        """Of the topic, once it is connected."""
 
     def connect(self) -> None:
         """Ask for the topic, or raise `InputError` where nobody answers."""
@@ -62,6 +64,12 @@ class Outlet:
             raise trouble(error, place, "find the topic", self._heard.last) from error
         if found.error is not None:
             raise InputError(place, f"the broker does not give it ({found.error.str()})", "run `tickgate topics apply`")
+        self.partitions = len(found.partitions)
+
+    def send_to(self, partition: int, value: bytes, ts_ms: int) -> None:
+        """Hand over one record without a key, for a partition."""
+        self._producer.produce(self._topic, value=value, partition=partition, timestamp=ts_ms)
+        self._producer.poll(0)
 
     def send(self, records: EncodedRecords, start: int, end: int, wait: Wait) -> int:
         """Hand over some records; returns how many went, which is less only where it is told to stop."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.core.special_rows import POSITION_KEY, read_position
+from streams.core.special_rows import POSITION_KEY, Position, read_position
 
 READING_S: Final = 10.0
 
@@ -18,7 +18,7 @@ class Tail:
         self._make_consumer = make_consumer
         self._tp = TopicPartition(topic, partition)
 
-    async def position_behind(self, offset: int) -> tuple[int | None, int]:
+    async def position_behind(self, offset: int) -> tuple[Position | None, int]:
         """The last position in committed rows from `offset` on, None where there is none; and where the log ends."""
         consumer = self._make_consumer()
         async with asyncio.timeout(READING_S):
@@ -29,7 +29,7 @@ class Tail:
         finally:
             await consumer.stop()
 
-    async def _read(self, consumer: AIOKafkaConsumer, offset: int) -> tuple[int | None, int]:
+    async def _read(self, consumer: AIOKafkaConsumer, offset: int) -> tuple[Position | None, int]:
         tp = self._tp
         consumer.assign([tp])
         end = (await consumer.end_offsets([tp]))[tp]
@@ -38,5 +38,5 @@ class Tail:
         while await consumer.position(tp) < end:
             for record in (await consumer.getmany(tp, timeout_ms=100)).get(tp, ()):
                 if record.key == POSITION_KEY and record.value is not None:
-                    position = read_position(record.value).next_offset
+                    position = read_position(record.value)
         return position, end

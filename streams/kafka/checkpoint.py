@@ -26,6 +26,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from streams.core.special_rows import NO_INPUTS, Inputs
 from streams.kafka.changelog_tail import Tail
 from streams.kafka.producing import FencedError, Keyed, Letters, MakeProducer, Outgoing, Producing, spread
 from streams.kafka.sending import given_up
@@ -55,6 +56,8 @@ class Emission(NamedTuple):
     """Of `last_update`, then of `last_bucket`, whose last row is the position. None: they follow with a later one."""
     position: int
     """Where the shard goes on from in its input; the last row says the same."""
+    inputs: Inputs = NO_INPUTS
+    """And in its other inputs; as above."""
 
 
 class Transaction(Producing):
@@ -104,8 +107,8 @@ class Transaction(Producing):
         position, end = await self._tail.position_behind(self._changelog_end)
         if position is None:
             return False
-        if position != emission.position:
-            told = f"the changelog says {position}, where only {emission.position} could be"
+        if (position.next_offset, position.inputs) != (emission.position, emission.inputs):
+            told = f"the changelog says {position.next_offset}, where only {emission.position} could be"
             raise FencedError(f"another worker has taken the shard over ({told})")
         self._changelog_end = end
         return True

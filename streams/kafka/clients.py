@@ -83,6 +83,11 @@ def make_announcer(settings: Settings) -> Announcer:
     return Announcer(producer, settings.compression, attempt_s(settings))
 
 
+def make_clock_producer(settings: Settings) -> AIOKafkaProducer:
+    """What writes clock records for quiet shards."""
+    return _producer(settings, f"{settings.group_id}-clock")
+
+
 def attempt_s(settings: Settings) -> float:
     """How long an attempt to send may take."""
     return ATTEMPT_SHARE * settings.checkpoint_timeout_ms / 1000

@@ -4,8 +4,9 @@ The strategies change between two emissions only, so all decisions of one checkp
 position row says on which.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.core.asked import NOBODY, Asked
 from streams.core.columns import Counters, Int64s
@@ -13,14 +14,16 @@ from streams.core.events import Strategy, Tombstone
 from streams.core.executions import Executions, joined
 from streams.core.gathered import Step
 from streams.core.index import LimitError
-from streams.core.records import NO_RECORDS, EncodedRecords, concatenated
-from streams.core.shard import Fires, Shard, Ticks
-from streams.core.special_rows import Inputs
+from streams.core.journal import Journal
+from streams.core.records import NO_RECORDS, EncodedRecords, concatenated, records_of
+from streams.core.shard import Fires, Shard
+from streams.core.special_rows import Inputs, Position
 from streams.core.state_rows import StateRows
 from streams.core.tickers import TooManyTickersError
 from streams.instruments import Done
 from streams.kafka.bad_values import Reason
 from streams.kafka.checkpoint import Emission
+from streams.kafka.clock_values import ClockValues, judged
 from streams.kafka.codec import Encoder
 from streams.kafka.dead_letters import Letter, Refused, dead_letter, dead_letter_topic
 from streams.kafka.decision_records import DecisionRecords, Place
@@ -28,9 +31,12 @@ from streams.kafka.fetch import RawRun
 from streams.kafka.partitions import partition_of
 from streams.kafka.producing import Keyed, Letters, Outgoing
 from streams.kafka.strategy_book import Refusal
-from streams.kafka.tick_values import TickValues
+from streams.kafka.tick_values import BadTick, TickRun, TickValues
 from streams.kafka.tracking_log import TrackingLog
 from streams.topic_names import TopicNames
+
+Fired = tuple[Fires, Int64s]
+"""What fired, and the offset of each record that may have caused it."""
 
 
 class Layout(NamedTuple):
@@ -44,12 +50,24 @@ class Layout(NamedTuple):
     """None where nobody asks for any."""
 
 
+class Between(NamedTuple):
+    """What a shard takes beside the ticks of a checkpoint, and before them."""
+
+    refusals: Sequence[Refusal] = ()
+    """Of changes: they get their dead letters."""
+    clock: Sequence[RawRun] = ()
+
+
+NOTHING: Final = Between()
+
+
 class Tools(NamedTuple):
     """What all shards share."""
 
     layout: Layout
     values: TickValues
     encoder: Encoder
+    clock: ClockValues
     asked: Asked = NOBODY
 
 
@@ -60,21 +78,24 @@ class Decided(NamedTuple):
     ticks: int
     done: Done
     """Its duration is not known yet."""
-    refused: Mapping[str, int]
-    """Bad ticks by the word for why."""
+    refused: Mapping[tuple[str, str], int]
+    """Bad ticks and clock records: by topic, and the word for why."""
 
 
 class Deciding:
     """One shard at work."""
 
-    def __init__(self, partition: int, shard: Shard, rows: StateRows, tools: Tools) -> None:
+    def __init__(
+        self, partition: int, shard: Shard, rows: StateRows, tools: Tools, position: Position | None = None
+    ) -> None:
         self.partition, self.shard = partition, shard
-        self._rows, self._layout, self._values, self._encoder, asked = rows, *tools
+        self._rows, self._layout, self._values, self._encoder, self._clock, asked = rows, *tools
         self._decisions = DecisionRecords(shard, asked, self._encoder) if asked.anything else None
         self._step = shard.step if self._decisions is None else self._decisions.step
-        topics = self._layout.topics
-        self._executions = Executions(shard, topics.ticks, partition, self._encoder.schema_id("execution"))
-        self._told, self._tracking = shard.totals, TrackingLog(partition)
+        topics, schema_id = self._layout.topics, self._encoder.schema_id("execution")
+        self._executions = Executions(shard, topics.ticks, partition, schema_id)
+        self._clocked = Executions(shard, topics.clock, partition, schema_id)
+        self._told, self._tracking, self._journal = shard.totals, TrackingLog(partition), Journal(position)
 
     def all_stand(self) -> None:
         """All strategies that stand have been put in force."""
@@ -101,40 +122,41 @@ class Deciding:
         runs: Sequence[RawRun],
         position: int,
         inputs: Inputs,
-        refusals: Sequence[Refusal] = (),
+        between: Between = NOTHING,
         *,
         with_rows: bool = True,
     ) -> Decided:
-        """Take the runs, in order. Raises `RegistryDownError` before the first of them has changed anything.
+        """Take the clock records, then the runs. Raises `RegistryDownError` before anything has changed.
 
         Rows hold all that has changed since there were some last.
         """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
+        times = [await self._clock.read(run.columns) for run in between.clock]
         flushed = self._closed()
-        steps: list[tuple[Fires, Int64s]] = []
-        letters = [self._letter_of_change(each) for each in refusals]
-        reasons: dict[str, int] = {}
-        for run, (ticks, bad) in zip(runs, decoded, strict=True):
-            steps.append((self._take(ticks, run.columns.offset), run.columns.offset))
-            letters += [self._letter(refused_record(run, each.row), each.reason) for each in bad]
-            for each in bad:
-                reasons[each.reason.word] = reasons.get(each.reason.word, 0) + 1
+        bad: list[tuple[RawRun, BadTick]] = []
+        clocked = [self._take_clock(run, each, bad) for run, each in zip(between.clock, times, strict=True)]
+        due_by_clock = self._due() if clocked else NO_RECORDS
+        steps = [self._take(run, each, bad) for run, each in zip(runs, decoded, strict=True)]
+        letters = [self._letter_of_change(each) for each in between.refusals]
+        letters += [self._letter(refused_record(run, each.row), each.reason) for run, each in bad]
         more = self._more()
-        executions = self._keyed([flushed, self._due(), self._at_once(steps, more)])
+        by_clock = (flushed, due_by_clock, at_once(self._clocked, clocked, more))
+        executions = self._keyed([*by_clock, self._due(), at_once(self._executions, steps, more)])
         rows = self._outgoing_rows(position, inputs) if with_rows else []
         told = grouped(letters, self._layout.dead_letters)
-        emission = Emission([*executions, *self._told_decisions(runs)], told, rows, position)
+        emission = Emission([*executions, *self._told_decisions(runs)], told, rows, position, dict(inputs))
         taken = sum(len(run.columns) for run in runs)
         done = done_of(more, taken, sum(each.records.count for each in executions))
         self._tracking.tell(done)
-        return Decided(emission, taken, done, reasons)
+        return Decided(emission, taken, done, Counter((run.topic, each.reason.word) for run, each in bad))
 
     def counts_of(self, strategy_id: str) -> dict[str, int]:
         """What happened to a strategy in this shard since the shard was made; nothing where it was never met."""
         counts = self.shard.counts_of(strategy_id)
         if counts is None:
             return {}
-        return {**counts._asdict(), "executions": self._executions.made(strategy_id)}
+        made = self._executions.made(strategy_id) + self._clocked.made(strategy_id)
+        return {**counts._asdict(), "executions": made}
 
     def _more(self) -> list[int]:
         """What the totals have grown by since this was last asked."""
@@ -142,24 +164,32 @@ class Deciding:
         grown_by: list[int] = (self._told - before).tolist()
         return grown_by
 
-    def _take(self, ticks: Ticks, offsets: Int64s) -> Fires:
+    def _take(self, run: RawRun, decoded: TickRun, bad: list[tuple[RawRun, BadTick]]) -> Fired:
         """Take a run; returns what fires at once. The rest is gathered."""
-        shard, before_ms = self.shard, self.shard.stream_ms
-        fires = self._step(ticks)
+        shard, before_ms, offsets = self.shard, self.shard.stream_ms, run.columns.offset
+        fires = self._step(decoded.ticks)
         self._rows.note(fires)
-        return shard.gathered.take(fires, Step(ticks, offsets, before_ms), shard.rank(), self._executions.room)
+        bad += [(run, each) for each in decoded.bad]
+        step = Step(decoded.ticks, offsets, before_ms)
+        return shard.gathered.take(fires, step, shard.rank(), self._executions.room), offsets
+
+    def _take_clock(self, run: RawRun, times: list[int | Reason], bad: list[tuple[RawRun, BadTick]]) -> Fired:
+        """Move stream time on by each of the records that may; whole strategies alone fire by that."""
+        found = dict(enumerate(judged(self.shard.stream_ms, times)))
+        good = {row: ts_ms for row, ts_ms in found.items() if isinstance(ts_ms, int)}
+        bad += [(run, BadTick(row, reason)) for row, reason in found.items() if isinstance(reason, Reason)]
+        fires = self.shard.clock(*good.values())
+        self._rows.note(fires)
+        return fires, run.columns.offset[list(good)]
 
     def _due(self) -> EncodedRecords:
-        """What is gathered and due by now, also where a clock has brought the time."""
+        """What is gathered and due by now."""
         self.shard.gathered.close_due(self.shard.stream_ms)
         return self._closed()
 
     def _closed(self) -> EncodedRecords:
         """What has closed. It says nothing of steps, as that would hang on where checkpoints are cut."""
         return self._executions.encode_gathered(self.shard.gathered.take_closed(self.shard.rank()))
-
-    def _at_once(self, steps: Sequence[tuple[Fires, Int64s]], more: Sequence[int]) -> EncodedRecords:
-        return self._executions.encode(*joined(steps), metadata_of(more)) if steps else NO_RECORDS
 
     def _keyed(self, parts: Sequence[EncodedRecords]) -> list[Keyed]:
         """The executions, in the order in which they go out."""
@@ -179,11 +209,22 @@ class Deciding:
 
     def _outgoing_rows(self, position: int, inputs: Inputs) -> list[Outgoing]:
         rows, topics = self._rows.encode(position, inputs), self._layout.topics
-        return [
+        return self._journal_record(position, inputs) + [
             Outgoing(topics.changelog(table), self.partition, records)
             for table, records in zip(rows._fields, rows, strict=True)
             if records.count
         ]
+
+    def _journal_record(self, position: int, inputs: Inputs) -> list[Outgoing]:
+        """What a replay needs to know of this checkpoint, where it took anything but ticks."""
+        entry, topics = self._journal.entry(position, inputs), self._layout.topics
+        if entry is None:
+            return []
+        told = [{"topic": t, "partition": p, "next_offset": offset} for (t, p), offset in sorted(inputs.items())]
+        record = {"shard": self.partition, "next_offset": entry.next_offset, "inputs": told, "app_id": topics.app_id}
+        value = self._encoder.encode("journal", record)
+        records = records_of([(b"%d" % self.partition, value)], max(self.shard.stream_ms, 0))
+        return [Outgoing(topics.journal, self.partition, records)]
 
     def _letter_of_change(self, refusal: Refusal) -> tuple[str, Letter, int]:
         record, topic = refusal.record, self._layout.topics.strategy_changes
@@ -192,6 +233,11 @@ class Deciding:
 
     def _letter(self, record: Refused, reason: Reason) -> tuple[str, Letter, int]:
         return dead_letter_topic(record.topic), dead_letter(self._encoder, record, reason), max(record.ts_ms, 0)
+
+
+def at_once(executions: Executions, steps: Sequence[Fired], more: Sequence[int]) -> EncodedRecords:
+    """What is not gathered."""
+    return executions.encode(*joined(steps), metadata_of(more)) if steps else NO_RECORDS
 
 
 def done_of(more: Sequence[int], ticks: int, executions: int) -> Done:

@@ -33,7 +33,8 @@ def check_sizes(topics: TopicNames, needed: Collection[str], sizes: Mapping[str,
     missing = sorted(set(needed) - sizes.keys())
     if missing:
         raise InputError(f"the cluster at {bootstrap}", f"has no {', '.join(missing)}", APPLY)
-    for changelog in topics.changelogs:
-        if sizes[changelog] != sizes[topics.ticks]:
-            problem = f"has {sizes[changelog]} partitions, and {topics.ticks} has {sizes[topics.ticks]}"
-            raise InputError(f"topic {changelog}", problem, "they must be the same: state stands where its ticks do")
+    for each in (*topics.changelogs, topics.clock, topics.journal):
+        if sizes[each] != sizes[topics.ticks]:
+            problem = f"has {sizes[each]} partitions, and {topics.ticks} has {sizes[topics.ticks]}"
+            remedy = "they must be the same: what belongs to a shard stands where its ticks do"
+            raise InputError(f"topic {each}", problem, remedy)

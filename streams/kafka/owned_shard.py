@@ -20,7 +20,8 @@ from streams.core.special_rows import Inputs, Position
 from streams.instruments import ShardStatus
 from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import DECIDED, Transaction
-from streams.kafka.deciding import Decided, Deciding
+from streams.kafka.clock_intake import ClockIntake
+from streams.kafka.deciding import Between, Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.news import News
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
@@ -30,7 +31,8 @@ from streams.kafka.run_queue import RunQueue
 from streams.kafka.sending import NO_ANSWER, given_up, woken_within
 from streams.kafka.shard_states import MOVES, State
 from streams.kafka.strategy_book import Change, Refusal
-from streams.kafka.surroundings import Surroundings, report, say_held, say_lost
+from streams.kafka.surroundings import Surroundings, going_on_at, may_go_on_at, report, say_held
+from streams.topic_names import CLOCK
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,8 @@ class OwnedShard:
         self.hears = False
         """Whether it must be told of changes: from when the strategies that stood were handed to it."""
         self.deciding: Deciding | None = None
-        self.news = News()
+        self.clock = ClockIntake(partition, around)
+        self.news = News(self.clock)
         self._around = around
         heard = Heard(self._is_true, self._troubled, self._stop)
         self._outbox = Outbox(transaction, ahead, heard, around.patience, around.interval_s)
@@ -99,22 +102,22 @@ class OwnedShard:
         self.deciding = deciding
         self._outbox.stands(changelog_end)
         self.news.inputs = dict(inputs)
+        self.clock.next_offset = inputs.get((CLOCK, self.partition), NEVER)
         say_held(self._around, self.partition, deciding.shard)
         if position is not None:
             self.next_offset = self.committed = position.next_offset
 
-    def start(self, offset: int, bounds: Bounds) -> None:
-        """The input goes on from here."""
+    def start(self, offset: int, bounds: Bounds, clock: tuple[int, Bounds] | None = None) -> None:
+        """The inputs go on from here."""
         assert self.deciding is not None, "restored() comes first"
         self.end = bounds.end
-        if offset > bounds.end:
-            told = f"stands at {offset}, behind the end of its partition, {bounds.end}; was the topic made anew?"
-            log.error("shard %d %s", self.partition, told)
-            self.move(State.STOPPED, f"{told} Take a new TICKGATE_APP_ID, or bring the topic back")
+        try:
+            if clock is not None:
+                self.clock.start(*clock)
+            offset = going_on_at(self._around, self._around.topic, self.partition, offset, bounds)
+        except RefusedError as error:
+            self._stop(error)
             return
-        if offset < bounds.earliest:
-            say_lost(self._around, self.partition, offset, bounds.earliest)
-            offset = bounds.earliest
         self.next_offset = self.committed = offset
         self.move(State.RUNNING)
         self._task = asyncio.create_task(self._work(self.deciding), name=f"shard {self.partition}")
@@ -133,11 +136,17 @@ class OwnedShard:
         """Take a run, if it is the next."""
         if self.state is not State.RUNNING or run.position <= self.next_offset:
             return
-        if run.start != self.next_offset and not await self._may_go_on_at(run):
+        if run.start != self.next_offset and not await may_go_on_at(self._around, run, self.next_offset):
             return
         self.next_offset = run.position
         self.end = max(self.end, run.position)
         self._runs.put(run)
+        self.clock.heard()
+        self._wake.set()
+
+    async def put_clock(self, run: RawRun) -> None:
+        """Take a run of clock records, if it is the next."""
+        await self.clock.put(run)
         self._wake.set()
 
     def ends_at(self, end: int) -> None:
@@ -147,16 +156,6 @@ class OwnedShard:
             self._tell()
             if self.deciding is not None:
                 say_held(self._around, self.partition, self.deciding.shard)
-
-    async def _may_go_on_at(self, run: RawRun) -> bool:
-        """Something is missing in front of a run: seek back, unless it is not there any more."""
-        bounds = await self._around.bounds(self.partition)
-        if bounds.earliest >= run.start > self.next_offset:
-            say_lost(self._around, self.partition, self.next_offset, run.start)
-            return True
-        log.warning("shard %d stands at %d, was handed %d, and seeks", self.partition, self.next_offset, run.start)
-        await self._around.seek(self.partition, self.next_offset)
-        return False
 
     def tell(self, news: Change | Refusal) -> None:
         """A strategy has changed, or a change was refused and gets its dead letter here: with the next emission."""
@@ -182,6 +181,7 @@ class OwnedShard:
             return
         if self.state in {State.RUNNING, State.RECOVERING}:
             self.move(State.DRAINING)
+            self.clock.close()
         self._outbox.leave()
         self._wake.set()
         if self._task is not None:
@@ -228,6 +228,7 @@ class OwnedShard:
         log.error("shard %d stops: %s", self.partition, error, exc_info=None if known else error)
         self.move(State.STOPPED, str(error) if known else f"{type(error).__name__}: {error}")
         self._runs.clear()
+        self.clock.close()
         self._wake.set()
 
     async def _next(self, deciding: Deciding) -> Decided | None:
@@ -235,27 +236,28 @@ class OwnedShard:
         outbox, runs, news = self._outbox, self._runs, self.news
         outbox.hurries = self._hurries
         while (
-            not (runs or (news.waiting and self._is_whole) or outbox.due_in_s == 0 or deciding.has_closed)
+            not (runs or (news.is_waiting and self._is_whole) or outbox.due_in_s == 0 or deciding.has_closed)
             and self.state is State.RUNNING
         ):
             await woken_within(self._wake, outbox.due_in_s)
             outbox.hurries = self._hurries
-        while runs and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING:
-            await woken_within(self._wake, wait_s)
-        if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`
-            news.take(deciding)
-        taken = runs.take()
-        if self.state is not State.RUNNING or not (
-            taken or news.refusals or outbox.due_in_s == 0 or deciding.has_closed
+        while (
+            (runs or self.clock) and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING
         ):
+            await woken_within(self._wake, wait_s)
+        clock: list[RawRun] = []
+        if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`; and time with them
+            clock = news.take(deciding)
+        taken = runs.take()
+        something = taken or clock or news.refusals or outbox.due_in_s == 0 or deciding.has_closed
+        if self.state is not State.RUNNING or not something:
             return None
-        self._decided = taken[-1].position if taken else max(self.committed, self._decided)
-        return await self._decide(deciding, taken)
+        return await self._decide(deciding, taken, clock)
 
     @property
     def _hurries(self) -> bool:
         """Whether rows should not wait until they are due."""
-        return bool(self.news.waiting) or self._decided >= self.drains_to
+        return self.news.is_waiting or self._decided >= self.drains_to
 
     async def _send_last_rows(self, deciding: Deciding) -> None:
         """Those that the next owner needs, so that nothing is sent twice."""
@@ -263,16 +265,17 @@ class OwnedShard:
             await self._outbox.send(await deciding.decide([], self._decided, self.news.inputs))
             await self._outbox.finish()
 
-    async def _decide(self, deciding: Deciding, runs: list[RawRun]) -> Decided | None:
+    async def _decide(self, deciding: Deciding, runs: list[RawRun], clock: list[RawRun]) -> Decided | None:
         """Decide, and try again for as long as the registry is down and the shard is ours."""
-        wait_s, with_rows, refusals = FIRST_WAIT_S, self._outbox.wants_rows, self.news.take_refusals()
+        wait_s, with_rows, between = FIRST_WAIT_S, self._outbox.wants_rows, Between(self.news.take_refusals(), clock)
+        position, inputs = runs[-1].position if runs else max(self.committed, self._decided), self.news.inputs
         while self.state is State.RUNNING:
             try:
-                decided = await deciding.decide(runs, self._decided, self.news.inputs, refusals, with_rows=with_rows)
+                decided = await deciding.decide(runs, position, inputs, between, with_rows=with_rows)
             except RegistryDownError as error:
                 self._troubled(f"the registry does not answer: {error}")
             else:
-                self._is_whole = with_rows
+                self._is_whole, self._decided = with_rows, position
                 return decided
             await woken_within(self._wake, wait_s if self.is_(State.RUNNING) else 0)  # `drain` wakes it
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -283,6 +286,7 @@ class OwnedShard:
         self.trouble = ""
         self._wake.set()
         self.committed = gathered[-1].emission.position
+        self.clock.committed = gathered[-1].emission.inputs.get((CLOCK, self.partition), self.clock.committed)
         self._tell()
         report(self._around, self.partition, gathered, seconds)
 

@@ -13,14 +13,14 @@ class Shards(Protocol):
     async def fence(self, partitions: Collection[int]) -> None:
         """Shut out whoever owned these partitions of `ticks` before. Runs before anything is read of them."""
 
-    def position(self, partition: int) -> int | None:
-        """Where the partition's restored state stands; None where it has none."""
+    def position(self, topic: str, partition: int) -> int | None:
+        """Where the restored state of a shard stands in an input of its own; None where it has none."""
 
-    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
-        """The partitions go on from here; and what each holds."""
+    def seeked(self, positions: Mapping[tuple[str, int], tuple[int, Bounds]]) -> None:
+        """The partitions of these inputs go on from here; and what each holds."""
 
-    def wants_more(self, partition: int) -> bool:
-        """Whether ticks should be fetched for a partition. Called from the fetching thread."""
+    def wants_more(self, topic: str, partition: int) -> bool:
+        """Whether more of an input should be fetched for a shard. Called from the fetching thread."""
 
     def fetched(self) -> None:
         """Ticks have come. Called from the fetching thread."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer
 
 from streams.core.shard import Shard
-from streams.core.special_rows import Position
+from streams.core.special_rows import NO_INPUTS, Position
 from streams.instruments import Instruments, ShardStatus
 from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import Transaction
@@ -26,7 +26,7 @@ from streams.kafka.shard_rows import ShardRows
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_book import Change, Refusal, StrategyBook
 from streams.kafka.surroundings import Surroundings
-from streams.topic_names import STRATEGY_CHANGES, TABLES
+from streams.topic_names import CLOCK, STRATEGY_CHANGES, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -130,17 +130,20 @@ class Shards:
             self.instruments.let_go(self._around.topic, shard.partition)
         self.waits_for = "the group to assign partitions"
 
-    def position(self, partition: int) -> int | None:
-        """Where the restored state of a shard stands; None where there is none."""
+    def position(self, topic: str, partition: int) -> int | None:
+        """Where the restored state of a shard stands in its ticks or its clock records; None where there is none."""
         shard = self._owned.get(partition)
-        return None if shard is None or shard.next_offset < 0 else shard.next_offset
+        if shard is None:
+            return None
+        offset = shard.clock.next_offset if topic == self._around.clock else shard.next_offset
+        return offset if offset >= 0 else None
 
-    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
-        """The input goes on from here."""
-        for partition, (offset, bounds) in positions.items():
+    def seeked(self, positions: Mapping[tuple[str, int], tuple[int, Bounds]]) -> None:
+        """The inputs go on from here."""
+        for (topic, partition), (offset, bounds) in positions.items():
             shard = self._owned.get(partition)
-            if shard is not None and shard.state is State.RECOVERING:
-                shard.start(offset, bounds)
+            if topic == self._around.topic and shard is not None and shard.state is State.RECOVERING:
+                shard.start(offset, bounds, positions.get((self._around.clock, partition)))
         self.ready = True
 
     # Rows.
@@ -198,14 +201,14 @@ class Shards:
         for owned, (deciding, position, end) in zip(bare, found, strict=True):
             if owned.partition == REFUSALS_SHARD:
                 tell_unanswered(owned, refusals, position)
-            owned.restored(deciding, position, end, inputs)
+            owned.restored(deciding, position, end, {**inputs, **taken_alone(position)})
             self.instruments.recovered(self._around.topic, owned.partition, time.monotonic() - self._assigned_at)
 
     async def _remade(self, partition: int) -> Remade:
         """A shard as its rows have it, without any strategy."""
         rows, shard = self._rows.pop(partition, ShardRows()), self._make.shard(partition)
         restored = await asyncio.to_thread(rows.recovery.finish, shard)
-        deciding = Deciding(partition, shard, restored.rows, self._tools)
+        deciding = Deciding(partition, shard, restored.rows, self._tools, restored.position)
         return Remade(deciding, restored.position, rows.position("last_bucket") or 0)
 
     def _put_in_force(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:
@@ -223,10 +226,12 @@ class Shards:
 
     # What comes in.
 
-    def wants_more(self, partition: int) -> bool:
-        """Whether ticks should be fetched for a shard. Called from the fetching thread too."""
+    def wants_more(self, topic: str, partition: int) -> bool:
+        """Whether ticks, or clock records, should be fetched for a shard. Called from the fetching thread too."""
         shard = self._owned.get(partition)
-        return shard is not None and shard.wants_more
+        if shard is None:
+            return False
+        return shard.clock.wants_more if topic == self._around.clock else shard.wants_more
 
     def fetched(self) -> None:
         """Ticks have come. Called from the fetching thread."""
@@ -234,11 +239,11 @@ class Shards:
             self.first_fetch_s = time.monotonic()
 
     async def take(self, runs: Sequence[RawRun]) -> None:
-        """Runs of ticks, in the order of each partition."""
+        """Runs of ticks, or of clock records, in the order of each partition."""
         for run in runs:
             shard = self._owned.get(run.partition)
             if shard is not None:
-                await shard.put(run)
+                await (shard.put_clock(run) if run.topic == self._around.clock else shard.put(run))
 
     def told(self, news: Change | Refusal) -> None:
         """A strategy has changed, or a change was refused: each shard hears of it."""
@@ -259,6 +264,12 @@ class Shards:
         for shard in self._owned.values():
             shard.wake()
         self.instruments.universes(self._book.strategies.active_sizes())
+
+
+def taken_alone(position: Position | None) -> dict[tuple[str, int], int]:
+    """What a shard has taken of the inputs that are read for it alone; the book knows of the others."""
+    taken = position.inputs if position else NO_INPUTS
+    return {place: offset for place, offset in taken.items() if place[0] == CLOCK}
 
 
 def tell_unanswered(owned: OwnedShard, refusals: Sequence[Refusal], position: Position | None) -> None:

@@ -1,9 +1,9 @@
 """A Faust transport whose unit of work is the run: what one fetch brought of one partition.
 
-Of `ticks`, the agent gets one event for each fetch: the runs of all partitions in it. Of `alert-results`, its agent
-gets one event for each run, and so does the recovery of the changelogs of our tables. Records of other topics come one
-by one, as Faust's own transport brings them; there are few of them. The transport does not commit: of ticks a
-checkpoint does (`checkpoint.py`), and of both it is asked where they stand.
+Of `ticks` and of `clock`, the agents get one event for each fetch: the runs of all partitions in it. Of `alert-results`
+its agent gets one event for each run, and so does the recovery of the changelogs of our tables. Records of other topics
+come one by one, as Faust's own transport brings them; there are few of them. The transport does not commit: of ticks
+and clock records a checkpoint does (`checkpoint.py`), and of all it is asked where they stand.
 
 Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalance showed. The chain check in
 `shards.py` stands behind them all. What is touched inside Faust is named in `TOUCHED`.
@@ -12,6 +12,7 @@ Each guard below stands against a fault of Faust 0.15.3 that a kill or a rebalan
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 import faust.transport.consumer as base
@@ -159,8 +160,17 @@ class Consumer(driver.Consumer):
         self.settings, self.shards = app.tickgate, app.shards
         self.results = app.results
         self.ticks_topic = self.settings.topics.ticks
-        self.results_topic = self.settings.topics.alert_results
-        self._wants_more = {self.ticks_topic: self.shards.wants_more, self.results_topic: self.results.wants_more}
+        self.clock_topic, self.results_topic = self.settings.topics.clock, self.settings.topics.alert_results
+        self._wants_more: dict[str, Callable[[int], bool]] = {
+            self.ticks_topic: partial(self.shards.wants_more, self.ticks_topic),
+            self.clock_topic: partial(self.shards.wants_more, self.clock_topic),
+            self.results_topic: self.results.wants_more,
+        }
+
+    @property
+    def own_topics(self) -> tuple[str, str]:
+        """What is read for one shard alone, from where that stands."""
+        return self.ticks_topic, self.clock_topic
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -177,13 +187,14 @@ class Consumer(driver.Consumer):
     def as_records(self, fetched: Mapping[TP, list[RawRun]]) -> dict[TP, list[RunRecord] | list[SingleRecord]]:
         """The runs as Faust takes records. A run without records counts: the position has moved past markers."""
         found: dict[TP, list[RunRecord] | list[SingleRecord]] = {}
-        ticks = [run for tp, runs in fetched.items() if tp.topic == self.ticks_topic for run in runs]
-        if ticks:
-            found[TP(self.ticks_topic, ticks[0].partition)] = [fetch_record(ticks)]
-            if any(len(run.columns) for run in ticks):
+        for topic in self.own_topics:
+            of_all = [run for tp, runs in fetched.items() if tp.topic == topic for run in runs]
+            if of_all:
+                found[TP(topic, of_all[0].partition)] = [fetch_record(of_all)]
+            if topic == self.ticks_topic and any(len(run.columns) for run in of_all):
                 self.shards.fetched()
         for tp, runs in fetched.items():
-            if tp.topic != self.ticks_topic:
+            if tp.topic not in self.own_topics:
                 records = run_records(runs) if self.is_in_runs(tp.topic) else single_records(runs)
                 if records:
                     found[tp] = records
@@ -192,8 +203,8 @@ class Consumer(driver.Consumer):
         return found
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Of ticks, the shards say when they want no more: an event is for all of them, and Faust would hold up one."""
-        if tp.topic != self.ticks_topic:
+        """The shards say when they want no more: an event is for all of them, and Faust would hold up one."""
+        if tp.topic not in self.own_topics:
             super().on_buffer_full(tp)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -226,9 +237,9 @@ class Consumer(driver.Consumer):
             return  # `getmany` calls this before the recovery too
         generation = self.app.consumer_generation_id
         await super().perform_seek()
-        mine = [tp for tp in self.assignment() if tp.topic == self.ticks_topic]
+        mine = [tp for tp in self.assignment() if tp.topic in self.own_topics]
         results = [tp for tp in self.assignment() if tp.topic == self.results_topic]
-        known = {tp: self.shards.position(tp.partition) for tp in mine}
+        known = {tp: self.shards.position(*tp) for tp in mine}
         bare = [TopicPartition(*tp) for tp in mine if known[tp] is None]
         bare += [TopicPartition(*tp) for tp in results if not self._committed_offset.get(tp)]
         if bare:  # Faust leaves a partition without a commit where it happens to stand
@@ -240,7 +251,8 @@ class Consumer(driver.Consumer):
         results_at = {tp.partition: at for tp in results if (at := await self.position(tp)) is not None}
         found = {tp: offset for tp in mine if (offset := await self.position(tp)) is not None}
         if generation == self.app.consumer_generation_id:
-            self.shards.seeked({tp.partition: (at, Bounds(earliest[tp], ends[tp])) for tp, at in found.items()})
+            stand = {(tp.topic, tp.partition): (at, Bounds(earliest[tp], ends[tp])) for tp, at in found.items()}
+            self.shards.seeked(stand)
             self.results.seeked(results_at)
             self.has_sought = True
 
@@ -262,9 +274,9 @@ class Consumer(driver.Consumer):
         thread = cast("ConsumerThread", self._thread)
         await thread.call_thread(thread.commit_positions, offsets)
 
-    async def bounds(self, partition: int) -> Bounds:
-        """What a partition of `ticks` holds now."""
-        tp = TP(self.ticks_topic, partition)
+    async def bounds(self, topic: str, partition: int) -> Bounds:
+        """What a partition holds now."""
+        tp = TP(topic, partition)
         earliest, ends = await self.earliest_offsets(tp), await self.highwaters(tp)
         return Bounds(earliest[tp], ends[tp])
 

@@ -65,8 +65,13 @@ class Watch:
 
     async def look(self) -> None:
         """Look once."""
-        topic = self._consumer().ticks_topic
-        arrived = {TP(topic, p): offset for p, shard in self._shards.owned.items() if (offset := shard.idle_at) >= 0}
+        consumer = self._consumer()
+        arrived = {
+            TP(topic, p): offset
+            for p, shard in self._shards.owned.items()
+            for topic, offset in ((consumer.ticks_topic, shard.idle_at), (consumer.clock_topic, shard.clock.idle_at))
+            if offset >= 0
+        }
         arrived |= {TP(self._discoveries.topic, p): offset for p, offset in self._discoveries.idle_at().items()}
         arrived |= {TP(self._book.topic, p): offset for p, offset in self._book.taken.items()}
         gaps = {}

@@ -15,7 +15,7 @@ from streams.core.events import Mode
 from streams.core.timeframes import bucket_start, parse_timeframe
 from streams.reference_data import load_conditions
 from streams.settings import Settings
-from tests.chaos.expected import Expected, Rules, Versions, Wanted, all_versions, expect
+from tests.chaos.expected import Expected, Rules, Versions, Wanted, all_versions, expect, replayed
 from tests.chaos.journal import Execution, Journal, read_journal
 from tests.chaos.letters import letter_findings
 from tests.chaos.plan import MOST_AHEAD
@@ -70,6 +70,7 @@ def judge(journal: Journal, rules: Rules) -> Report:
         *case.executions(),
         *state_findings(journal, shards, case.overtaken),
         *letter_findings(journal, shards),
+        *replay_findings(journal, shards, rules),
     ]
     left = sum(each.record.offset >= shards[p].end for p, ticks in journal.ticks.items() for each in ticks)
     return Report(
@@ -83,6 +84,25 @@ def judge(journal: Journal, rules: Rules) -> Report:
         left,
         tuple(found),
     )
+
+
+def replay_findings(journal: Journal, shards: Sequence[Expected], rules: Rules) -> Iterator[Finding]:
+    """The topics alone, decided again in the order that the journal says, must give the same pairs."""
+    for shard in shards:
+        number = shard.oracle.shard
+        if shard.misplaced or shard.end < len(journal.ticks[number]):
+            continue  # what stands behind has not been decided
+        try:
+            again = replayed(journal, number, rules)
+        except ValueError as error:
+            yield Finding("journal", f"{journal.names.journal}-{number}", str(error))
+            continue
+        wanted = {triple for each in shard.executions for triple in triples(each)}
+        waiting = shard.gathering.open.values()
+        wanted |= {(each.strategy.strategy_id, ticker, each.bucket_ms) for each in waiting for ticker in each.tickers}
+        for triple in sorted(again ^ wanted)[:1]:
+            what = f"{shown(triple)} is {'more' if triple in again else 'missing'} when the topics are decided again"
+            yield Finding("journal", f"{journal.names.journal}-{number}", what)
 
 
 class Case:
@@ -130,9 +150,22 @@ class Case:
         takes an edit that came meanwhile at once. So the attempt saw the version before for longer, if not at its end.
         """
         cause, shard, sid = execution.fields["cause"], self.shards[execution.partition], execution.strategy_id
+        if execution.fields["scope"] == "universe" and self._was_outrun(execution):
+            return True
+        if cause["topic"] == self.journal.names.clock:  # its offsets say nothing of where it stood among the ticks
+            return len(shard.versions.get(sid, ())) > 1
         first, last = cause["first_offset"], cause["last_offset"]
         saw = {shard.version_at(sid, first), shard.version_at(sid, last)}
         return saw != {execution.fields["strategy_version"]} or shard.was_edited(sid, first - MOST_AHEAD, last)
+
+    def _was_outrun(self, execution: Execution) -> bool:
+        """Whether the attempt that counts took a clock record before what had caused this one, and went past it."""
+        clock, fields = self.journal.names.clock, execution.fields
+        return any(
+            each.fields["cause"]["topic"] == clock and each.fields["bucket_ms"] > fields["bucket_ms"]
+            for each in self.expected
+            if (each.strategy_id, each.shard) == (execution.strategy_id, execution.partition)
+        )
 
     def executions(self) -> Iterator[Finding]:
         """Lost, repeated, unfounded; and where all are there, whether each is as it must be."""
@@ -166,7 +199,8 @@ class Case:
     def _unfounded(self) -> Iterator[Finding]:
         """Whatever the cuts: what the oracle would not have run was an attempt's, and its ticks are there."""
         for each in self.cut_off:
-            if each.fields["cause"]["last_offset"] >= self.shards[each.partition].end:
+            of_ticks = each.fields["cause"]["topic"] == self.journal.names.ticks
+            if of_ticks and each.fields["cause"]["last_offset"] >= self.shards[each.partition].end:
                 continue  # its checkpoint has not been decided again yet
             problem = self._why_unfounded(each)
             strange = [triple for triple in triples(each) if triple not in self.wanted]
@@ -183,10 +217,18 @@ class Case:
         timeframe = parse_timeframe(strategy.timeframe)
         brought = set()
         for each in self.journal.ticks.get(cause["partition"], ()):
-            if cause["first_offset"] <= each.record.offset <= cause["last_offset"] and each.tick:
+            if (
+                cause["topic"] == self.journal.names.ticks
+                and cause["first_offset"] <= each.record.offset <= cause["last_offset"]
+                and each.tick
+            ):
                 bucket_ms = bucket_start(each.tick.ts_ms, timeframe, strategy.time_zone, strategy.session)
                 if bucket_ms == fields["bucket_ms"]:
                     brought.add(each.tick.ticker)
+        for timed in self.journal.clock.get(cause["partition"], ()):
+            if cause["topic"] == self.journal.names.clock and timed.record.offset == cause["first_offset"]:
+                at_ms = bucket_start(timed.ts_ms, timeframe, strategy.time_zone, strategy.session)
+                brought |= {""} if at_ms == fields["bucket_ms"] else set()
         tickers = set(fields["tickers"])
         if fields["scope"] == "universe":
             return "" if brought and not tickers else "no tick of its cause is in its bucket"

@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from streams.core.clock import is_too_far_ahead
 from streams.core.conditions import ConditionTable
-from streams.core.events import Mode, Status, Strategy, Tombstone
+from streams.core.events import Clock, Fire, Mode, Status, Strategy, Tombstone
 from streams.core.executions import MAX_EXECUTION_BYTES
 from streams.core.gathering import Gathering, Group
+from streams.core.journal import in_order
 from streams.core.lifecycle import Verdict
 from streams.core.limits import NEVER
 from streams.core.oracle import Oracle
-from streams.topic_names import STRATEGY_CHANGES
-from tests.chaos.journal import Cut, InputChange, InputTick, Journal, shard_of
+from streams.core.special_rows import Position
+from streams.topic_names import CLOCK, STRATEGY_CHANGES
+from tests.chaos.journal import Cut, InputChange, InputClock, InputTick, Journal, shard_of
 
 Versions = Mapping[tuple[str, int], Strategy]
 
@@ -116,7 +119,7 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
     oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards)
     found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, 0)
     before, known = 0, dict.fromkeys(journal.changes, 0)
-    taken = 0
+    taken = timed = 0
     for cut in journal.rows[shard].cuts:
         problem = misplaced(journal, shard, before, known, cut)
         if problem:
@@ -128,11 +131,60 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
             closed += take_changes(found, journal, changes, before)
         known |= {p: end for p, end in stands.items() if p in known}
         ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
+        clock = [each for each in journal.clock[shard] if timed <= each.record.offset < clock_end(position, shard)]
+        found.executions.extend(clocked(found, journal, cut.offset, clock))
+        closed += found.gathering.moved(oracle.stream_ms)
         found.executions.extend(executions(found, journal, closed, cut.offset, ticks))
         found.letters.extend(refused_ticks(journal, ticks))
         found.cuts.append(cut)
-        before, taken = position.next_offset, taken + len(ticks)
+        before, taken, timed = position.next_offset, taken + len(ticks), clock_end(position, shard)
     return found._replace(ticks=taken)
+
+
+def clock_end(position: Position, shard: int) -> int:
+    """How many clock records a shard has taken."""
+    return position.inputs.get((CLOCK, shard), 0)
+
+
+def clock_fires(found: Expected, journal: Journal, clock: list[InputClock]) -> Iterator[tuple[int, list[Fire]]]:
+    """Let the clock move on; what is refused gets its letter."""
+    for each in clock:
+        reason = each.refused
+        if not reason and is_too_far_ahead(found.oracle.stream_ms, each.ts_ms):
+            reason = "clock_too_far_ahead"
+        if reason:
+            found.letters.append(Refused(journal.names.clock, found.oracle.shard, each.record.offset, reason))
+        else:
+            yield each.record.offset, found.oracle.clock(Clock(each.ts_ms))
+
+
+def clocked(found: Expected, journal: Journal, row: int, clock: list[InputClock]) -> Iterator[Wanted]:
+    """What whole strategies fire as the clock moves on: each is one execution."""
+    oracle, place = found.oracle, {"topic": journal.names.clock, "partition": found.oracle.shard}
+    for offset, fires in clock_fires(found, journal, clock):
+        for fire in fires:
+            group = Group(oracle.strategies[fire.strategy_id], fire.bucket_ms, NEVER, offset, offset, fire.ts_ms)
+            yield Wanted(oracle.shard, row, fields_of(group, place, "universe", str(fire.mode)))
+
+
+def replayed(journal: Journal, shard: int, rules: Rules) -> set[tuple[str, str, int]]:
+    """What fires when the topics alone are decided again, in the order that the journal says."""
+    oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards)
+    found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, 0)
+    fires: list[Fire] = []
+    others: dict[tuple[str, int], list[tuple[int, InputTick | InputChange | InputClock]]] = {
+        (STRATEGY_CHANGES, p): [(each.record.offset, each) for each in part] for p, part in journal.changes.items()
+    }
+    others[CLOCK, shard] = [(each.record.offset, each) for each in journal.clock[shard]]
+    ticks = [(each.record.offset, each) for each in journal.ticks[shard]]
+    for event in in_order(ticks, journal.entries[shard], others):
+        if isinstance(event, InputChange):
+            take_changes(found, journal, [event], 0)
+        elif isinstance(event, InputClock):
+            fires += [fire for _, fired in clock_fires(found, journal, [event]) for fire in fired]
+        elif event.tick is not None:
+            fires += oracle.tick(event.tick)
+    return {fire[:3] for fire in fires}
 
 
 def misplaced(journal: Journal, shard: int, before: int, known: Mapping[int, int], cut: Cut) -> str:
@@ -143,6 +195,9 @@ def misplaced(journal: Journal, shard: int, before: int, known: Mapping[int, int
         return f"it goes back from {before} to {position.next_offset}"
     if position.next_offset > end:
         return f"it is {position.next_offset}, past the end of the ticks at {end}"
+    known_clock = len(journal.clock[shard])
+    if clock_end(position, shard) > known_clock:
+        return f"it knows {clock_end(position, shard)} records of clock-{shard}, where there are {known_clock}"
     for partition, offset in position.of(STRATEGY_CHANGES).items():
         if offset < known.get(partition, 0):
             return f"it knows less of strategy-changes-{partition} than the one before: {offset} < {known[partition]}"

@@ -11,7 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from streams.core.conditions import ConditionTable
 from streams.core.events import Strategy, Tick, Tombstone
+from streams.core.journal import Entry
 from streams.core.lifecycle import Verdict, settle
+from streams.core.limits import MAX_TS_MS, MIN_TS_MS
 from streams.core.records import EncodedRecords, partitions_of
 from streams.core.shard import Shard
 from streams.core.special_rows import POSITION_KEY, Position, read_position
@@ -41,6 +43,14 @@ class InputChange(NamedTuple):
 
     record: Record
     change: Strategy | Tombstone | None
+    refused: str
+
+
+class InputClock(NamedTuple):
+    """A record of `clock`: the time that it brings, or the word for why it is refused whenever it comes."""
+
+    record: Record
+    ts_ms: int
     refused: str
 
 
@@ -98,6 +108,9 @@ class Journal(NamedTuple):
     shards: int
     ticks: Mapping[int, list[InputTick]]
     changes: Mapping[int, list[InputChange]]
+    clock: Mapping[int, list[InputClock]]
+    entries: Mapping[int, list[Entry]]
+    """What each shard says of when it took what."""
     executions: list[Execution]
     rows: Mapping[int, Rows]
     letters: list[Letter]
@@ -106,17 +119,20 @@ class Journal(NamedTuple):
 def read_journal(bootstrap: str, names: TopicNames, conditions: ConditionTable) -> Journal:
     """Read everything that is committed."""
     shards = len(AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics[names.ticks].partitions)
-    refusals = [names.dead_letters(topic) for topic in (names.ticks, names.strategy_changes)]
-    topics = [names.ticks, names.strategy_changes, names.alert_executions, *names.changelogs, *refusals]
+    refusals = [names.dead_letters(topic) for topic in (names.ticks, names.strategy_changes, names.clock)]
+    inputs = (names.ticks, names.strategy_changes, names.clock)
+    topics = [*inputs, names.journal, names.alert_executions, *names.changelogs, *refusals]
     with ThreadPoolExecutor() as readers:  # they wait for the broker, mostly
         read = readers.map(lambda topic: list(read_whole(bootstrap, topic)), topics)
-        ticks, changes, executions, updates, buckets, *letters = map(by_partition, read)
+        ticks, changes, clock, entries, executions, updates, buckets, *letters = map(by_partition, read)
     execution, letter = Decoder(FileSchemas(), "execution"), Decoder(FileSchemas(), "dead_letter")
     return Journal(
         names,
         shards,
         {p: read_ticks(ticks.get(p, []), p, shards, conditions) for p in range(shards)},
         {p: read_changes(records) for p, records in changes.items()},
+        {p: read_clock(clock.get(p, [])) for p in range(shards)},
+        {p: read_entries(entries.get(p, [])) for p in range(shards)},
         [Execution(each, execution.decode(each.value)) for part in executions.values() for each in part],
         {p: Rows(updates.get(p, []), buckets.get(p, [])) for p in range(shards)},
         [Letter(each, letter.decode(each.value)) for topic in letters for part in topic.values() for each in part],
@@ -168,6 +184,30 @@ def read_changes(records: Iterable[Record]) -> list[InputChange]:
         assert record.offset == at, f"strategy-changes-{record.partition}: offset {at} is gone; nothing can be audited"
         found.append(_change(standing, record, decoder))
     return found
+
+
+def read_clock(records: Iterable[Record]) -> list[InputClock]:
+    """Each record of one partition."""
+    decoder, found = Decoder(FileSchemas(), "clock"), []
+    for record in records:
+        try:
+            ts_ms = decoder.decode(record.value, record.headers)["ts"]
+        except BadValueError as error:
+            found.append(InputClock(record, 0, error.reason.word))
+        else:
+            in_range = MIN_TS_MS <= ts_ms < MAX_TS_MS
+            found.append(InputClock(record, ts_ms, "" if in_range else "ts_out_of_range"))
+    return found
+
+
+def read_entries(records: Iterable[Record]) -> list[Entry]:
+    """What one shard says."""
+    decoder = Decoder(FileSchemas(), "journal")
+    told = [decoder.decode(record.value, record.headers) for record in records]
+    return [
+        Entry(each["next_offset"], {(at["topic"], at["partition"]): at["next_offset"] for at in each["inputs"]})
+        for each in told
+    ]
 
 
 def _change(standing: dict[str, Strategy], record: Record, decoder: Decoder) -> InputChange:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from streams.core.events import Mode, Status, Strategy
 from streams.core.lifecycle import MOVES
+from streams.core.limits import MAX_CLOCK_AHEAD_MS
 from streams.kafka.codec import Encoder
 from streams.kafka.registry import FileSchemas
 from streams.kafka.strategy_records import record_of
@@ -26,6 +27,7 @@ SIZES: Final = (1, 1, 2, 5, 10, 30, 100, 0)
 NOT_PRICE_RELEVANT: Final = 2
 TICKS: Final = "ticks"
 CHANGES: Final = "strategy-changes"
+CLOCK: Final = "clock"
 BY_KEY: Final = -1
 CHANGES_EVERY: Final = 60
 GENERATIONS: Final = 9
@@ -33,6 +35,9 @@ VERSIONS_OF_ONE: Final = 1_000
 """A strategy is born so often, each time under lower numbers than before; so no number stands for two versions."""
 
 BAD_EVERY: Final = 90
+CLOCK_EVERY: Final = 40
+SETTLED_MS: Final = 120_000
+"""By then every shard has had a tick."""
 """Ticks between two of them, in the mean."""
 
 
@@ -57,7 +62,8 @@ class Market:
         """The last version of each; of one behind a tombstone, a deleted one that was never sent."""
         self.graves: Counter[str] = Counter()
         self.now_ms = START_MS
-        self._encoder = Encoder(FileSchemas(), ["strategy_change"])
+        self._pick_clock = Random(~seed)
+        self._encoder = Encoder(FileSchemas(), ["strategy_change", "clock"])
 
     def opening(self) -> list[Sent]:
         """The first version of each strategy."""
@@ -70,7 +76,22 @@ class Market:
                 yield self._change()
             if not self.pick.randrange(BAD_EVERY):
                 yield self._bad_tick()
+            if not self._pick_clock.randrange(CLOCK_EVERY):
+                yield self._clock()
             yield self._tick()
+
+    def _clock(self) -> Sent:
+        """The time, for one of the first shards: late, early, or none at all."""
+        pick = self._pick_clock
+        good = self._time(self.now_ms + pick.choice((0, 0, 1_000, 90_000, -60_000)))
+        early = self._time(self.now_ms + 2 * MAX_CLOCK_AHEAD_MS)
+        if self.now_ms < START_MS + SETTLED_MS:  # a shard without time of its own would believe it
+            early = good[:-1]
+        bad = pick.choice((None, b"", good[:-1], framed(b"", 77), early, early, early))
+        return Sent(CLOCK, None, good if pick.randrange(4) else bad, pick.randrange(2))
+
+    def _time(self, ts_ms: int) -> bytes:
+        return self._encoder.encode("clock", {"ts": ts_ms})
 
     def _tick(self) -> Sent:
         """One trade: some tickers trade more than others, some trades are late, some do not move the price."""

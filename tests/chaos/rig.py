@@ -9,7 +9,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from streams.core.executions import EncodedRecords
 from streams.topic_names import TopicNames
-from tests.chaos.market import BY_KEY, TICKS, Sent
+from tests.chaos.market import BY_KEY, Sent
 
 CHANGE_PARTITIONS: Final = 2
 EXECUTION_PARTITIONS: Final = 3
@@ -26,7 +26,7 @@ class Out(NamedTuple):
 
 def make_topics(bootstrap: str, names: TopicNames, shards: int) -> None:
     """Make all topics, as the file in `deploy` has them, but smaller. Nothing of a short run is ever compacted."""
-    by_ticks = {names.ticks, names.clock, *names.changelogs}
+    by_ticks = {names.ticks, names.clock, names.journal, *names.changelogs}
     partitions = dict.fromkeys(names.all, 1) | dict.fromkeys(by_ticks, shards)
     partitions |= {names.strategy_changes: CHANGE_PARTITIONS, names.alert_executions: EXECUTION_PARTITIONS}
     compacted = {names.strategy_changes, names.controls, *names.changelogs}
@@ -80,8 +80,7 @@ class Sender:
 def inputs(names: TopicNames, records: Iterable[Sent]) -> Iterable[Out]:
     """The records of a market, for its topics."""
     for record in records:
-        topic = names.ticks if record.topic == TICKS else names.strategy_changes
-        yield Out(topic, record.key, record.value, record.partition)
+        yield Out(names.prefix + record.topic, record.key, record.value, record.partition)
 
 
 def outputs(topic: str, records: EncodedRecords, partition: int = BY_KEY) -> Iterable[Out]:

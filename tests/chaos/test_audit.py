@@ -259,6 +259,21 @@ def test_a_position_that_knows_less_of_the_strategies_is_found(good: Journal) ->
     assert "knows less of strategy-changes-0" in found(journal, "position")
 
 
+def test_a_journal_that_leaves_something_out_or_goes_back_is_found(good: Journal) -> None:
+    """Without it nobody could decide the topics again; nothing else is amiss by that."""
+    entries = good.entries[0]
+    without = [each._replace(inputs={at: to for at, to in each.inputs.items() if at[0] != "clock"}) for each in entries]
+    assert "when the topics are decided again" in found(good._replace(entries={**good.entries, 0: without}), "journal")
+    back = [*entries[:-1], entries[-1]._replace(next_offset=0)]
+    assert "the journal goes back at tick 0" in found(good._replace(entries={**good.entries, 0: back}), "journal")
+
+
+def test_clock_records_are_part_of_a_run_that_went_well(good: Journal) -> None:
+    causes = {each.fields["cause"]["topic"] for each in good.executions}
+    assert causes == {good.names.ticks, good.names.clock}
+    assert "clock_too_far_ahead" in {each.fields["reason"] for each in good.letters}
+
+
 def test_a_dead_letter_that_is_missing_repeated_or_wrong_is_found(good: Journal) -> None:
     letter = good.letters[-1]
     where = f"{letter.fields['topic']}-{letter.fields['partition']}, offset {letter.fields['offset']}: "
@@ -274,12 +289,15 @@ def test_a_dead_letter_that_is_missing_repeated_or_wrong_is_found(good: Journal)
 def test_what_an_older_version_ran_in_an_attempt_that_was_cut_off_is_allowed_at_least_once(good: Journal) -> None:
     """An execution under the version before, whose tick the newer version no longer watches."""
     shards = [expect(good, shard, Rules(CONDITIONS, Mode.PER_TICKER, exactly_once=False)) for shard in range(SHARDS)]
+    versions = all_versions(good)
     at, older = next(
         (at, shards[each.partition].versions[each.strategy_id][0][1])
         for at, each in enumerate(good.executions)
-        if each.fields["mode"] == "global"
-        and len(shards[each.partition].versions[each.strategy_id]) > 1
-        and each.fields["strategy_version"] > shards[each.partition].versions[each.strategy_id][0][1]
+        if each.fields["scope"] == "universe"
+        and each.fields["cause"]["topic"] == good.names.ticks
+        and each.fields["strategy_version"] > (first := shards[each.partition].versions[each.strategy_id][0][1])
+        and (was := versions.get((each.strategy_id, first))) is not None
+        and was.timeframe == each.fields["timeframe"]
     )
     orphan = good.executions[at]._replace(fields={**good.executions[at].fields, "strategy_version": older})
     journal = good._replace(executions=[*good.executions, orphan])
@@ -300,6 +318,8 @@ def late_fires(good: Journal) -> Iterator[tuple[int, Execution]]:
             since = [(0, 0), *(edit for edit in edits if edit[0] <= at)][-1]
             if tick.tick is None or tick.tick.ticker not in strategy.universe or since[1] != strategy.version:
                 continue
+            if since == edits[0] and at - since[0] <= MOST_AHEAD:
+                continue  # nothing was edited
             timeframe = parse_timeframe(strategy.timeframe)
             bucket_ms = bucket_start(tick.tick.ts_ms, timeframe, strategy.time_zone, strategy.session)
             if (each.strategy_id, tick.tick.ticker, bucket_ms) not in has_run:

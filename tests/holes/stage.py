@@ -30,13 +30,13 @@ class NotingShards:
     async def fence(self, partitions: Collection[int]) -> None:  # noqa: ARG002 - as the real one
         self.heard.append("fenced")
 
-    def position(self, partition: int) -> int | None:
+    def position(self, topic: str, partition: int) -> int | None:  # noqa: ARG002 - as the real one
         return self.stands.get(partition)
 
-    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
-        self.heard.append({partition: at for partition, (at, _) in positions.items()})
+    def seeked(self, positions: Mapping[tuple[str, int], tuple[int, Bounds]]) -> None:
+        self.heard.append({partition: at for (_, partition), (at, _) in positions.items()})
 
-    def wants_more(self, partition: int) -> bool:  # noqa: ARG002 - as the real one
+    def wants_more(self, topic: str, partition: int) -> bool:  # noqa: ARG002 - as the real one
         return not self.full
 
     def fetched(self) -> None:

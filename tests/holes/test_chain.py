@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.kafka import owned_shard
+from streams.kafka import owned_shard, surroundings
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.outbox import Patience
 from streams.kafka.owned_shard import OwnedShard
@@ -28,6 +28,7 @@ class Door:
             "topic": TICKS.topic,
             "room": Room(10, 1 << 20, 1000),
             "interval_s": 0.0,
+            "clock": "clock",
             "seek": self.seek,
             "bounds": self.bounds,
             "patience": Patience(),
@@ -37,10 +38,10 @@ class Door:
         self.shard = OwnedShard(0, nobody, nobody, around)
         self.shard.state, self.shard.next_offset = State.RUNNING, stands
 
-    async def seek(self, partition: int, offset: int) -> None:
+    async def seek(self, _topic: str, partition: int, offset: int) -> None:
         self.sought.append((partition, offset))
 
-    async def bounds(self, partition: int) -> Bounds:  # noqa: ARG002 - as the real one
+    async def bounds(self, *_: object) -> Bounds:
         return Bounds(self.earliest, 1000)
 
     async def puts(self, *spans: tuple[int, int]) -> list[tuple[int, int]]:
@@ -56,7 +57,7 @@ def test_a_run_that_was_taken_already_is_dropped(monkeypatch: pytest.MonkeyPatch
     """Ticks that came before the seek, and come again after it, would fire twice."""
     if not cured:
         without(monkeypatch, OwnedShard, "put", "run.position <= self.next_offset", "False")
-        without(monkeypatch, OwnedShard, "_may_go_on_at", "return False", "return True")
+        without(monkeypatch, owned_shard, "may_go_on_at", "return False", "return True")
 
     async def main() -> None:
         taken = await Door(stands=10).puts((10, 12), (10, 12), (12, 15))
@@ -88,7 +89,7 @@ def test_what_the_broker_has_deleted_is_not_sought_for_ever(monkeypatch: pytest.
         door = Door(stands=10)
         door.earliest = 14
         told: list[tuple[int, int]] = []
-        monkeypatch.setattr(owned_shard, "say_lost", lambda _around, _partition, *lost: told.append(lost))
+        monkeypatch.setattr(surroundings, "say_lost", lambda _around, _topic, _partition, *lost: told.append(lost))
         assert await door.puts((14, 16)) == [(14, 16)]
         assert (door.sought, told) == ([], [(10, 14)])
 

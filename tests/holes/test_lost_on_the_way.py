@@ -92,7 +92,7 @@ def test_rows_of_another_topic_do_not_get_into_a_table(monkeypatch: pytest.Monke
 class Reading:
     """Stands where the consumer stands, and has read further than what arrived."""
 
-    ticks_topic = TICKS.topic
+    ticks_topic, clock_topic = TICKS.topic, "clock"
 
     def __init__(self, position: int) -> None:
         self.at, self.sought = position, list[tuple[TP, int]]()
@@ -112,7 +112,7 @@ def test_a_run_that_is_lost_with_nothing_behind_it_is_read_again(monkeypatch: py
 
     async def main() -> None:
         consumer, nobody = Reading(position=90), cast("Any", None)
-        shards = cast("Any", SimpleNamespace(owned={0: SimpleNamespace(idle_at=70)}))
+        shards = cast("Any", SimpleNamespace(owned={0: SimpleNamespace(idle_at=70, clock=SimpleNamespace(idle_at=-1))}))
         book = cast("Any", SimpleNamespace(topic=STRATEGIES.topic, taken={}))
         watch = Watch(lambda: consumer, nobody, shards, book, cast("Any", NotingResults()))
         await watch.look()
@@ -139,7 +139,10 @@ def test_the_watch_outlives_a_partition_that_is_taken_away(monkeypatch: pytest.M
 
     async def main() -> None:
         nobody = cast("Any", None)
-        shards = cast("Any", SimpleNamespace(owned={0: SimpleNamespace(idle_at=70)}, ready=True))
+        shards = cast(
+            "Any",
+            SimpleNamespace(owned={0: SimpleNamespace(idle_at=70, clock=SimpleNamespace(idle_at=-1))}, ready=True),
+        )
         book = cast("Any", SimpleNamespace(topic=STRATEGIES.topic, taken={}))
         watching = asyncio.create_task(
             Watch(lambda: TakenAway(90), nobody, shards, book, cast("Any", NotingResults())).work()

@@ -31,6 +31,7 @@ PROVEN_BY: dict[str, str] = {
     "tickgate strategies import market.jsonl": ON_KAFKA,
     "tickgate feed synthetic --rate 5000 --seconds 2": ON_KAFKA,
     "tickgate worker --drain": ON_KAFKA,
+    "tickgate feed clock --every-ms 1000 --count 2": ON_KAFKA,
     "tickgate strategies export --out standing.jsonl": ON_KAFKA,
     'tickgate strategies pause breakout --reason "too loud"': ON_KAFKA,
     "tickgate strategies activate breakout": ON_KAFKA,

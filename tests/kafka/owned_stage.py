@@ -33,12 +33,13 @@ class Stage:
         self.ahead = NotingTransaction() if ahead else None
         self.instruments = NotingInstruments()
         self.bounds = Bounds(0, 0)
-        self.sought: list[tuple[int, int]] = []
+        self.sought: list[tuple[Any, ...]] = []
         self.positions: list[int] = []
         """Of the checkpoints that were told of."""
         self.tasks: list[asyncio.Task[Any]] = []
         around = Surroundings(
             "ticks",
+            "clock",
             self._seek,
             self._bounds,
             self.instruments,
@@ -51,11 +52,11 @@ class Stage:
         first: Any = self.ahead
         self.shard = OwnedShard(0, transaction, first, around)
 
-    async def _seek(self, partition: int, offset: int) -> None:
-        self.sought.append((partition, offset))
+    async def _seek(self, topic: str, partition: int, offset: int) -> None:
+        self.sought.append((partition, offset) if topic == "ticks" else (topic, partition, offset))
 
-    async def _bounds(self, partition: int) -> Bounds:
-        assert partition == 0
+    async def _bounds(self, topic: str, partition: int) -> Bounds:
+        assert (topic in {"ticks", "clock"}, partition) == (True, 0)
         return self.bounds
 
     def _committed(self, _partition: int, position: int, _done: Done) -> None:

@@ -21,13 +21,13 @@ class PrintingShards:
     async def fence(self, partitions: Collection[int]) -> None:
         say(fence=sorted(partitions))
 
-    def position(self, partition: int) -> int | None:
+    def position(self, topic: str, partition: int) -> int | None:  # noqa: ARG002 - as the transport calls it
         return 7 if partition == 0 else None
 
-    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
-        say(seeked={partition: offset for partition, (offset, _) in positions.items()})
+    def seeked(self, positions: Mapping[tuple[str, int], tuple[int, Bounds]]) -> None:
+        say(seeked={partition: offset for (_, partition), (offset, _) in positions.items()})
 
-    def wants_more(self, partition: int) -> bool:  # noqa: ARG002 - as the transport calls it
+    def wants_more(self, topic: str, partition: int) -> bool:  # noqa: ARG002 - as the transport calls it
         return True
 
     def fetched(self) -> None:
@@ -51,7 +51,7 @@ def main(broker: str, prefix: str, app_id: str) -> None:
     settings = Settings(broker=broker, topic_prefix=prefix, app_id=app_id, session_timeout_ms=6_000)
     app = TickgateApp(settings, PrintingShards(), NotingResults())
     ticks = app.topic(settings.topics.ticks, key_serializer="raw", value_serializer="raw")
-    others = app.topic(settings.topics.clock, key_serializer="raw", value_serializer="raw")
+    others = app.topic(settings.topics.proposals, key_serializer="raw", value_serializer="raw")
 
     @app.agent(ticks)
     async def take_runs(stream: Any) -> None:

@@ -11,7 +11,7 @@ from streams.core.records import NO_RECORDS
 from streams.core.special_rows import Inputs
 from streams.instruments import Done, Held, ShardStatus, Unheard
 from streams.kafka.checkpoint import Emission
-from streams.kafka.deciding import Decided
+from streams.kafka.deciding import NOTHING, Between, Decided
 from streams.kafka.fetch import RawRun
 from streams.kafka.producing import Keyed, Outgoing
 from streams.kafka.record_batch import Response
@@ -55,7 +55,7 @@ def decided_at(position: int, *, executions: bool = True, rows: bool = True, tic
     sent = [Keyed(f"x{position}", 1, NO_RECORDS)] if executions else []
     told = [Outgoing(f"r{position}", 0, NO_RECORDS)] if rows else []
     emission = Emission(sent, [], told, position)
-    return Decided(emission, ticks, Done(0.0, ticks=ticks), {"truncated": 1})
+    return Decided(emission, ticks, Done(0.0, ticks=ticks), {("ticks", "truncated"): 1})
 
 
 def names(outgoing: Sequence[Outgoing | Keyed]) -> list[str]:
@@ -127,6 +127,8 @@ class Asked(NamedTuple):
     inputs: dict[tuple[str, int], int]
     refusals: list[Any]
     in_force: list[str]
+    clock: int = 0
+    """Runs of clock records."""
 
 
 class NotingDeciding:
@@ -161,12 +163,14 @@ class NotingDeciding:
         runs: Sequence[RawRun],
         position: int,
         inputs: Inputs,
-        refusals: Sequence[Any] = (),
+        between: Between = NOTHING,
         *,
         with_rows: bool = True,
     ) -> Decided:
         spans = [(each.start, each.position) for each in runs]
-        self.asked.append(Asked(spans, position, dict(inputs), list(refusals), list(self.in_force)))
+        self.asked.append(
+            Asked(spans, position, dict(inputs), list(between.refusals), list(self.in_force), len(between.clock))
+        )
         await self.free.wait()
         error = self.answers.popleft() if self.answers else None
         if error is not None:

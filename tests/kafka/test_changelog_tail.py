@@ -51,7 +51,8 @@ async def written(ground: Ground, *rows: EncodedRecords, abort: bool = False) ->
 
 def position_behind(ground: Ground, *offsets: int) -> list[tuple[int | None, int]]:
     async def main() -> list[tuple[int | None, int]]:
-        return [await ground.tail().position_behind(offset) for offset in offsets]
+        found = [await ground.tail().position_behind(offset) for offset in offsets]
+        return [(position and position.next_offset, end) for position, end in found]
 
     return asyncio.run(main())
 

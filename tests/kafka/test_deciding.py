@@ -19,8 +19,9 @@ from streams.core.special_rows import POSITION_KEY, Inputs, read_position
 from streams.core.state_rows import StateRows
 from streams.kafka.bad_values import Reason
 from streams.kafka.checkpoint import Emission
+from streams.kafka.clock_values import ClockValues
 from streams.kafka.codec import Decoder, Encoder
-from streams.kafka.deciding import Decided, Deciding, Layout, Tools
+from streams.kafka.deciding import Between, Decided, Deciding, Layout, Tools
 from streams.kafka.fetch import RawRun
 from streams.kafka.partitions import partition_of
 from streams.kafka.producing import Outgoing, spread
@@ -48,8 +49,9 @@ from tests.kafka.shard_stage import of_changes, run_of
 
 TOPICS = TopicNames("w7.", "tickgate")
 PARTITIONS = 3
-LAYOUT = Layout(TOPICS, PARTITIONS, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1}, 2)
-ENCODER = Encoder(FileSchemas(), ("execution", "dead_letter", "decision"))
+LETTER_SIZES = {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1, "w7.clock.dlq": 1}
+LAYOUT = Layout(TOPICS, PARTITIONS, LETTER_SIZES, 2)
+ENCODER = Encoder(FileSchemas(), ("execution", "dead_letter", "clock", "journal", "decision"))
 EXECUTIONS, LETTERS = Decoder(FileSchemas(), "execution"), Decoder(FileSchemas(), "dead_letter")
 DECISIONS = Decoder(FileSchemas(), "decision")
 
@@ -59,7 +61,8 @@ class Stage:
 
     def __init__(self, mode: Mode = Mode.PER_TICKER, schemas: Any = None, asked: Asked = NOBODY) -> None:
         self.shard = Shard(CONDITIONS, mode)
-        tools = Tools(LAYOUT, TickValues(schemas or FileSchemas()), ENCODER, asked)
+        given = schemas or FileSchemas()
+        tools = Tools(LAYOUT, TickValues(given), ENCODER, ClockValues(given), asked)
         self.deciding = Deciding(2, self.shard, StateRows(self.shard), tools)
         self.logs, self.offset = Changelogs(), 10
 
@@ -72,8 +75,10 @@ class Stage:
 
     def decide(self, runs: Sequence[RawRun], inputs: Inputs | None = None, refusals: Sequence[Refusal] = ()) -> Decided:
         """Decide, and write the rows."""
-        decided = asyncio.run(self.deciding.decide(runs, self.offset, inputs or {}, refusals))
+        decided = asyncio.run(self.deciding.decide(runs, self.offset, inputs or {}, Between(refusals)))
         for each in decided.emission.rows:
+            if each.topic == TOPICS.journal:
+                continue
             (self.logs.last_update if each.topic == TOPICS.changelog("last_update") else self.logs.last_bucket).append(
                 each.records
             )
@@ -189,7 +194,7 @@ def test_the_last_row_says_where_the_shard_goes_on_and_on_which_inputs_it_stands
     position = position_row(decided.emission)
     assert (position.next_offset, dict(position.inputs)) == (12, of_changes({0: 5, 3: 9}))
     assert decided.emission.position == 12
-    assert [each.topic for each in decided.emission.rows] == list(TOPICS.changelogs)
+    assert [each.topic for each in decided.emission.rows] == [TOPICS.journal, *TOPICS.changelogs]
 
 
 def test_without_runs_there_are_letters_and_a_position() -> None:
@@ -218,7 +223,7 @@ def test_bad_ticks_become_letters_with_their_places_and_the_others_are_decided()
     for letter in letters(decided.emission):
         assert (letter["topic"], letter["partition"], letter["ts"]) == ("w7.ticks", 2, TS_MS)
         assert letter["to"] == ("w7.ticks.dlq", partition_of(letter["key"], 2))
-    assert decided.refused == dict.fromkeys(words.values(), 1)
+    assert decided.refused == {("w7.ticks", word): 1 for word in words.values()}
     assert sorted(ticker for _, ticker, _ in pairs(decided.emission)) == ["A", "B"]
     assert decided.done.ticks == 6
     assert decided.done.updates == 2
@@ -334,7 +339,7 @@ def test_a_registry_that_is_down_changes_nothing_and_the_same_runs_can_be_decide
     schemas.down.clear()
     decided = stage.decide([good, other])
     assert [ticker for _, ticker, _ in pairs(decided.emission)] == ["A"]
-    assert decided.refused == {"unknown_schema_id": 1}
+    assert decided.refused == {("w7.ticks", "unknown_schema_id"): 1}
 
 
 def test_a_strategy_past_a_bound_is_said_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,7 +404,8 @@ def test_a_new_owner_sends_what_its_strategies_have_not_fired_themselves() -> No
     stage.decide([stage.run([tick(b"A", TS_MS)])])
     shard = Shard(CONDITIONS)
     rows = stage.logs.restore(shard, seeded(1)).rows
-    stage.shard, stage.deciding = shard, Deciding(2, shard, rows, Tools(LAYOUT, TickValues(FileSchemas()), ENCODER))
+    tools = Tools(LAYOUT, TickValues(FileSchemas()), ENCODER, ClockValues(FileSchemas()))
+    stage.shard, stage.deciding = shard, Deciding(2, shard, rows, tools)
     stage.deciding.stand(replace(old, timeframe="5m", version=4))
     stage.deciding.stand(replace(old, strategy_id="s3"))
     stage.deciding.all_stand()

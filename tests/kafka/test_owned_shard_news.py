@@ -64,7 +64,9 @@ def test_what_a_change_has_closed_goes_out_also_where_there_are_no_ticks(ahead: 
         stage.shard.wake()
         await until(lambda: bool(stage.positions))
         await at_rest()
-        assert [(asked.runs, asked.position, asked.changes) for asked in stage.deciding.asked] == [([], 4, {0: 8})]
+        assert [(asked.runs, asked.position, asked.inputs) for asked in stage.deciding.asked] == [
+            ([], 4, of_changes({0: 8}))
+        ]
 
     staged(story, ahead=ahead)
 

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from streams.core.shard import Shard
 from streams.core.state_rows import StateRows
 from streams.kafka import shards as shards_module
 from streams.kafka.bad_values import Reason
+from streams.kafka.clock_values import ClockValues
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Deciding, Layout, Tools
 from streams.kafka.fetch import Bounds
@@ -32,9 +33,9 @@ from tests.kafka.batches import Row
 from tests.kafka.shard_stage import NotingInstruments, NotingTransaction, of_changes, run, run_of, until
 
 TOPICS = TopicNames("w7.", "tickgate")
-LAYOUT = Layout(TOPICS, 3, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1})
+LAYOUT = Layout(TOPICS, 3, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1, "w7.clock.dlq": 1})
 ROOM = Room(10, 1 << 20, 1000)
-TOOLS = Tools(LAYOUT, TickValues(FileSchemas()), Encoder(FileSchemas(), ("execution", "dead_letter")))
+TOOLS = Tools(LAYOUT, TickValues(FileSchemas()), Encoder(FileSchemas()), ClockValues(FileSchemas()))
 HANGS_S = 60
 
 
@@ -49,19 +50,21 @@ class Stage:
         self.book = StrategyBook(TOPICS.strategy_changes, 1, Decoder(FileSchemas(), "strategy_change"))
         self.instruments = NotingInstruments()
         self.transactions: list[NotingTransaction] = []
-        self.sought: list[tuple[int, int]] = []
+        self.sought: list[tuple[str, int, int]] = []
 
-        async def seek(partition: int, offset: int) -> None:
-            self.sought.append((partition, offset))
+        async def seek(*place: Any) -> None:
+            self.sought.append(place)
 
-        async def bounds(partition: int) -> Bounds:
+        async def bounds(topic: str, partition: int) -> Bounds:
             return Bounds(0, 0)
 
         def transaction(partition: int) -> Any:
             self.transactions.append(NotingTransaction(partition))
             return self.transactions[-1]
 
-        around = Surroundings(TOPICS.ticks, seek, bounds, self.instruments, lambda *_: None, lambda *_: None, ROOM)
+        around = Surroundings(
+            TOPICS.ticks, TOPICS.clock, seek, bounds, self.instruments, lambda *_: None, lambda *_: None, ROOM
+        )
         reader: Any = None
         make = Makers(lambda _: Shard(CONDITIONS), transaction, reader)
         self.shards = Shards(self.book, make, None, TOOLS, around)
@@ -71,10 +74,15 @@ class Stage:
         await self.shards.fence(partitions)
         await self.shards.recovered()
 
+    def seeked(self, positions: Mapping[int, tuple[int, Bounds]]) -> None:
+        """The ticks go on from here, and the clock records from their start."""
+        ticks = {(TOPICS.ticks, partition): place for partition, place in positions.items()}
+        self.shards.seeked({**ticks, **{(TOPICS.clock, partition): (0, Bounds(0, 0)) for partition in positions}})
+
     async def started(self, *partitions: int) -> None:
         """And their input goes on from its start."""
         await self.recovered(*partitions)
-        self.shards.seeked({partition: (0, Bounds(0, 0)) for partition in partitions})
+        self.seeked({partition: (0, Bounds(0, 0)) for partition in partitions})
 
 
 @pytest.fixture
@@ -111,7 +119,7 @@ def rows_of_a_shard(partition: int, position: int, changes: dict[int, int]) -> l
     ticks = run_of([Row(0, value=tick(b"AAPL"))], topic=TOPICS.ticks, partition=partition)
     emission = asyncio.run(deciding.decide([ticks], position, of_changes(changes))).emission
     found = []
-    for outgoing, table in zip(emission.rows, ("last_update", "last_bucket"), strict=True):
+    for outgoing, table in zip(emission.rows[-2:], ("last_update", "last_bucket"), strict=True):
         records = outgoing.records
         rows = [Row(0, key=records.key(i), value=records.value(i)) for i in range(records.count)]
         found.append((table, run_of(rows, topic=outgoing.topic, partition=partition)))
@@ -126,8 +134,8 @@ def test_a_worker_is_ready_when_what_it_owns_has_been_sought(completed: list[Any
         assert [each.state for each in shards.shards] == ["recovering", "recovering"]
         await shards.recovered()
         assert (shards.ready, stage.instruments.made) == (False, [0, 1])
-        assert [shards.position(partition) for partition in (0, 1, 2)] == [None, None, None]
-        shards.seeked({0: (4, Bounds(0, 9)), 1: (0, Bounds(0, 0))})
+        assert [shards.position(TOPICS.ticks, partition) for partition in (0, 1, 2)] == [None, None, None]
+        stage.seeked({0: (4, Bounds(0, 9)), 1: (0, Bounds(0, 0))})
         assert (shards.ready, shards.committed()) == (True, {0: 4, 1: 0})
         assert [(each.state, each.lag) for each in shards.shards] == [("running", 5), ("running", 0)]
 
@@ -158,10 +166,10 @@ def test_a_shard_goes_on_where_its_rows_say_with_what_they_hold() -> None:
         stage.book.strategies["s1"] = Strategy("s1", "1m", frozenset({"AAPL"}))
         stage.book.positions[0] = 3
         await stage.shards.recovered()
-        assert (stage.shards.position(0), stage.shards.position(1)) == (None, 17)
+        assert (stage.shards.position(TOPICS.ticks, 0), stage.shards.position(TOPICS.ticks, 1)) == (None, 17)
         assert stage.transactions[1].end == len(handed_over[1][1].columns)
         assert stage.shards.owned[1].news.inputs == of_changes({0: 3})
-        stage.shards.seeked({1: (17, Bounds(0, 18)), 0: (0, Bounds(0, 0))})
+        stage.seeked({1: (17, Bounds(0, 18)), 0: (0, Bounds(0, 0))})
         ticks = run_of([Row(0, value=tick(b"AAPL"))], 17, topic=TOPICS.ticks, partition=1)
         await stage.shards.take([ticks])
         await until(lambda: stage.shards.committed()[1] == 18)
@@ -220,7 +228,7 @@ def test_what_changes_while_a_shard_is_made_is_not_missed() -> None:
         await until(lambda: stage.shards.owned[0].hears)
         stage.shards.told(Change(Place(0, 8), Strategy("late", "1m")))
         await recovering
-        stage.shards.seeked({0: (0, Bounds(0, 0))})
+        stage.seeked({0: (0, Bounds(0, 0))})
         await until(lambda: stage.shards.owned[0].news.inputs == of_changes({0: 9}))
         deciding = stage.shards.owned[0].deciding
         assert deciding is not None
@@ -299,7 +307,7 @@ def test_ticks_of_a_partition_that_is_not_ours_are_left_alone() -> None:
     async def story(stage: Stage) -> None:
         await stage.started(0)
         await stage.shards.take([run(0, 2, partition=5)])
-        assert [stage.shards.wants_more(partition) for partition in (0, 5)] == [True, False]
+        assert [stage.shards.wants_more(TOPICS.ticks, partition) for partition in (0, 5)] == [True, False]
         assert stage.sought == []
 
     staged(story)
@@ -327,7 +335,7 @@ def test_what_a_shard_holds_is_told_when_it_is_restored_and_when_ends_are() -> N
 def test_a_shard_that_has_stopped_says_why_also_when_it_is_gone() -> None:
     async def story(stage: Stage) -> None:
         await stage.recovered(0, 1)
-        stage.shards.seeked({0: (9, Bounds(0, 3)), 1: (0, Bounds(0, 0))})
+        stage.seeked({0: (9, Bounds(0, 3)), 1: (0, Bounds(0, 0))})
         assert [bool(reason) for reason in stage.shards.stopped_for] == [True, False]
         await stage.shards.drain()
         assert "behind the end" in stage.shards.stopped_for[0]

@@ -29,6 +29,7 @@ topics:
   - {topic: "*", config: {retention.ms: -1, cleanup.policy: delete}}
   - {topic: ticks, partitions: 2}
   - {topic: clock, partitions: ticks}
+  - {topic: journal, partitions: ticks}
   - {topic: strategy-changes, partitions: 1, config: {cleanup.policy: compact}}
   - {topic: controls, partitions: 1, config: {cleanup.policy: compact}}
   - {topic: alert-executions, partitions: 1}
@@ -91,7 +92,7 @@ def test_the_file_that_comes_along_wants_every_topic_there_is() -> None:
     ticks = found["ticks"]
     assert ticks.config["retention.ms"] == "-1"
     assert ticks.config["message.timestamp.type"] == "CreateTime"
-    followers = {found[name].partitions for name in ("clock", *NAMES.changelogs)}
+    followers = {found[name].partitions for name in ("clock", "journal", *NAMES.changelogs)}
     assert followers == {ticks.partitions}
 
 
@@ -113,16 +114,16 @@ def test_replication_is_what_the_entry_says_or_what_holds_for_all(write: Any) ->
 @pytest.mark.parametrize(
     ("old", "new", "place", "problem", "remedy"),
     [
-        ("topic: proposals,", "topic: proposal,", "line 10", "there is no topic 'proposal'", "did you mean proposals?"),
-        ("topic: proposals,", "", "line 10", "the topic has no name", "write one of"),
+        ("topic: proposals,", "topic: proposal,", "line 11", "there is no topic 'proposal'", "did you mean proposals?"),
+        ("topic: proposals,", "", "line 11", "the topic has no name", "write one of"),
         (
             "proposals, partitions",
             "proposals, partition",
-            "line 10",
+            "line 11",
             "no field 'partition'",
             "did you mean partitions?",
         ),
-        ("topic: proposals,", "topic: ticks,", "line 10", "ticks is there already, on line 4", "keep one"),
+        ("topic: proposals,", "topic: ticks,", "line 11", "ticks is there already, on line 4", "keep one"),
         ("  - {topic: proposals, partitions: 1}\n", "", "", "nothing is said of proposals", "add an entry"),
         ("ticks, partitions: 2", "ticks, partitions: 0", "line 4", "partitions of ticks is no number", "write one"),
         ("ticks, partitions: 2", "ticks, partitions: 1.5", "line 4", "partitions of ticks is no number", "write one"),
@@ -141,7 +142,7 @@ def test_replication_is_what_the_entry_says_or_what_holds_for_all(write: Any) ->
         (
             "config: {cleanup.policy: compact}}\n  - {topic: controls",
             "config: 3}\n  - {topic: controls",
-            "line 6",
+            "line 7",
             "no mapping",
             "name: value",
         ),
@@ -237,7 +238,7 @@ def test_topics_with_state_keep_their_partitions_and_grow_only_when_told_to(
 ) -> None:
     apply(cluster, wanted_topics(names, write()), grow=False)
     larger = wanted_topics(names, write(("ticks, partitions: 2", "ticks, partitions: 3"), ("-1", "60000")))
-    placed = {names.ticks, names.clock, *names.changelogs}
+    placed = {names.ticks, names.clock, names.journal, *names.changelogs}
     steps = apply(cluster, larger, grow=False)
     assert {step.wanted.name for step in steps if "--grow adds them" in step.note} == {names.ticks}
     between = cluster.standing(names.all)
@@ -257,7 +258,7 @@ def test_ticks_that_were_there_first_say_how_many_partitions_the_state_has(
     steps = apply(cluster, wanted_topics(names, write()), grow=False)
     assert not any(step.refusal for step in steps)
     found = cluster.standing(names.all)
-    assert {found[name].partitions for name in (names.ticks, names.clock, *names.changelogs)} == {5}
+    assert {found[name].partitions for name in (names.ticks, names.clock, names.journal, *names.changelogs)} == {5}
 
 
 def test_partitions_are_never_taken_away(cluster: Cluster, names: TopicNames, write: Any) -> None:

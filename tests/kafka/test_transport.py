@@ -64,7 +64,7 @@ class Worker:
 def prefix(real_broker: SharedBroker) -> str:
     """Topics of this test's own."""
     name = f"t{uuid.uuid4().hex[:8]}."
-    topics = [NewTopic(f"{name}{each}", PARTITIONS, 1) for each in ("ticks", "clock")]
+    topics = [NewTopic(f"{name}{each}", PARTITIONS, 1) for each in ("ticks", "proposals")]
     admin = AdminClient({"bootstrap.servers": real_broker.bootstrap})
     for future in admin.create_topics(topics).values():
         future.result(timeout=30)
@@ -119,7 +119,7 @@ def test_the_order_is_fence_then_seek_then_runs_then_drain(
 
 
 def test_other_topics_come_record_by_record(real_broker: SharedBroker, prefix: str, worker: Worker) -> None:
-    produce(real_broker.bootstrap, f"{prefix}clock", [str(i) for i in range(12)])
+    produce(real_broker.bootstrap, f"{prefix}proposals", [str(i) for i in range(12)])
     worker.read_until(lambda each: sum("record" in line for line in each.said) >= 12)
     found = sorted(each["record"] for each in worker.said if "record" in each)
     assert found == sorted([i % PARTITIONS, i // PARTITIONS, str(i)] for i in range(12))

@@ -56,6 +56,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "control.avsc": {"name": "per_ticker_throttle", "value": "true", "scope": "all", "ts": 5},
     "clock.avsc": {"ts": 5},
     "dead_letter.avsc": {"topic": "ticks", "partition": 0, "offset": 7, "ts": 5, "reason": "truncated"},
+    "journal.avsc": {"shard": 3, "next_offset": 7, "inputs": [{"topic": "clock", "partition": 3, "next_offset": 2}]},
     "decision.avsc": {
         "strategy_id": "s1",
         "strategy_version": 1,

@@ -72,7 +72,7 @@ def around(committed: list[int]) -> Surroundings:
         committed.append(position)
 
     return Surroundings(
-        TICKS.topic, nothing, nothing, Unheard(), note, unobserved, Room(MAX_RUNS, 1 << 20, TICKS_OF_A_RUN)
+        TICKS.topic, "clock", nothing, nothing, Unheard(), note, unobserved, Room(MAX_RUNS, 1 << 20, TICKS_OF_A_RUN)
     )
 
 
