@@ -225,12 +225,12 @@ def add_version(folder: Path, version: int, new_id: int, **new_field: object) ->
 
 
 def test_a_good_second_version_passes(folder: Path) -> None:
-    add_version(folder, 2, 10, name="venue", type="string", default="")
+    add_version(folder, 2, 90, name="venue", type="string", default="")
     assert folder_problems(folder) == []
 
 
 def test_a_version_is_held_against_every_earlier_one_not_only_the_last(folder: Path) -> None:
-    add_version(folder, 2, 10, name="venue", type="string", default="")
+    add_version(folder, 2, 90, name="venue", type="string", default="")
     add_version(folder, 3, 10, name="tape", type="int")
     problems = folder_problems(folder)
     assert "tick.avsc to tick.v3.avsc: Tick.tape: new, and has no default; give it one" in problems
