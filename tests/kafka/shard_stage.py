@@ -176,7 +176,8 @@ class NotingDeciding:
         if error is not None:
             raise error
         self.has_closed = False
-        return decided_at(position, rows=with_rows, ticks=sum(len(each.columns) for each in runs))
+        decided = decided_at(position, rows=with_rows, ticks=sum(len(each.columns) for each in runs))
+        return decided._replace(emission=decided.emission._replace(inputs=dict(inputs)))
 
     @property
     def runs(self) -> list[tuple[int, int]]:

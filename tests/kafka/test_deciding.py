@@ -379,6 +379,31 @@ def test_what_is_due_by_a_clock_goes_out_without_a_tick() -> None:
     assert pairs(stage.decide([]).emission) == pairs_of_hour("A")
 
 
+def test_clock_records_come_before_the_ticks_with_a_cause_of_their_own_and_the_journal_says_so() -> None:
+    stage = Stage()
+    stage.deciding.stand(Strategy("s1", "1h", frozenset({"A"}), coalesce_ms=1_000))
+    stage.deciding.stand(Strategy("whole", "1m"))
+    stage.decide([stage.run([tick(b"A", TS_MS)])])
+    values = [ENCODER.encode("clock", {"ts": TS_MS + after_ms}) for after_ms in (999, 60_000)]
+    clock = run_of([Row(0, value=value) for value in (values[0], b"", values[1])], 40, topic=TOPICS.clock, partition=2)
+    inputs = {("clock", 2): 43}
+    ticks = stage.run([tick(b"A", TS_MS + 60_000)])
+    decided = asyncio.run(stage.deciding.decide([ticks], stage.offset, inputs, Between(clock=[clock])))
+    told = [(each["strategy_id"], each["scope"], each["cause"]["topic"]) for each in executions(decided.emission)]
+    assert told == [("s1", "tickers", TOPICS.ticks), ("whole", "universe", TOPICS.clock)]
+    whole = executions(decided.emission)[1]
+    assert whole["execution_id"] == f"whole|{whole['bucket_ms']}|w7.clock-2@42"
+    assert (whole["cause"]["first_offset"], whole["cause"]["last_offset"]) == (42, 42)
+    assert decided.refused == {(TOPICS.clock, "truncated"): 1}
+    assert [(each["to"], each["offset"]) for each in letters(decided.emission)] == [(("w7.clock.dlq", 0), 41)]
+    journal = decided.emission.rows[0]
+    entry = Decoder(FileSchemas(), "journal").decode(journal.records.value(0))
+    assert (journal.topic, journal.partition, journal.records.count) == (TOPICS.journal, 2, 1)
+    assert (entry["shard"], entry["next_offset"], entry["app_id"]) == (2, 11, "tickgate")
+    assert entry["inputs"] == [{"topic": "clock", "partition": 2, "next_offset": 43}]
+    assert (dict(position_row(decided.emission).inputs), decided.emission.inputs) == (inputs, inputs)
+
+
 def pairs_of_hour(*tickers: str) -> list[tuple[str, str, int]]:
     return [("s1", ticker, TS_MS - TS_MS % 3_600_000) for ticker in tickers]
 

@@ -119,6 +119,20 @@ def test_the_owner_of_a_quiet_shard_lets_time_go_on(place: Place) -> None:
     assert len(buckets) - 1 <= written[home] <= len(buckets) + 1  # the last ones may not have been taken
 
 
+def test_what_is_gathered_goes_out_when_it_is_due_though_the_shard_has_fallen_quiet(place: Place) -> None:
+    ticker = TICKERS[0]
+    run, hand = (
+        Run(place, Strategy("gathers", "1h", frozenset({ticker}), coalesce_ms=1_000)),
+        Hand(place, place.topics.ticks),
+    )
+    hand.send(Given(ticker.encode(), tick(ticker.encode(), START_MS)))
+    with Worker(place) as worker:
+        worker.wait_until(lambda _: bool(run.fired()), "past the window")
+    run.assert_once(("gathers", START_MS - START_MS % (60 * MINUTE_MS)))
+    assert [each["tickers"] for each in run.executions()] == [[ticker]]
+    assert sum(ends_of(place.ground.bootstrap, place.topics.clock).values()) == 1
+
+
 @pytest.mark.usefixtures("by_hand")
 def test_what_is_no_time_becomes_a_dead_letter_and_the_others_count(once: Place) -> None:
     run, home = Run(once, GLOBAL), HOMES["everything"]
