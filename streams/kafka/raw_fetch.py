@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, KafkaError
 
+from streams.kafka.asked_seldom import ask_seldom
 from streams.kafka.batch_kernel import PREFIX_BYTES
 from streams.kafka.fetch import RawRun
 from streams.kafka.record_batch import Limits, Response
@@ -154,13 +155,22 @@ def with_names(function: Callable[..., Any], **names: object) -> FunctionType:
 class RawFetch:
     """Takes runs out of a consumer that has not been started yet, and hands over nothing else from then on."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, limits: Limits | None = None) -> None:
-        """Fit the consumer with our reader. Nothing is changed where aiokafka has moved what we lean on."""
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        limits: Limits | None = None,
+        is_seldom: Callable[[TopicPartition], bool] | None = None,
+    ) -> None:
+        """Fit the consumer with our reader. Nothing is changed where aiokafka has moved what we lean on.
+
+        `is_seldom` tells the partitions that are asked for now and then only.
+        """
         what = moved()
         if what:
             raise MovedError(what)
         self._consumer = consumer
         self._failed: tuple[TopicPartition, KafkaError] | None = None
+        self._made: fetcher.Fetcher | None = None
         request = with_names(
             fetcher.Fetcher._proc_fetch_request,  # noqa: SLF001 - see TOUCHED
             MemoryRecords=RawRecords,
@@ -170,6 +180,9 @@ class RawFetch:
         def make_fetcher(*arguments: object, **named: object) -> fetcher.Fetcher:
             made = fetcher.Fetcher(*arguments, **named)
             made._proc_fetch_request = MethodType(request, made)  # noqa: SLF001 - see TOUCHED
+            if is_seldom is not None:
+                ask_seldom(made, is_seldom)
+            self._made = made
             return made
 
         consumer.start = MethodType(with_names(AIOKafkaConsumer.start, Fetcher=make_fetcher), consumer)
@@ -190,13 +203,19 @@ class RawFetch:
             *(partitions or ()), timeout_ms=timeout_ms, max_records=1
         )
         others = (consumer.assignment() if partitions is None else set(partitions)) - set(found)
-        for tp in others if found else ():
+        for tp in self._with_records(others) if found else ():
             try:
                 found |= await consumer.getmany(tp, timeout_ms=0, max_records=1)
             except KafkaError as error:
                 self._failed = tp, error
                 break
         return found
+
+    def _with_records(self, partitions: Collection[TopicPartition]) -> Collection[TopicPartition]:
+        """Those of which something has come: to ask aiokafka of each is a good part of what a round costs."""
+        if self._made is None:
+            return partitions
+        return [tp for tp in partitions if tp in self._made._records]  # noqa: SLF001 - see TOUCHED
 
     def _raise_what_failed(self) -> None:
         """Raise what went wrong in the last round, when there were runs to hand over first."""

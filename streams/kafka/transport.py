@@ -105,7 +105,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # Faust reads uncommitted records unless it commits itself, and waits 1.5 s for a full fetch.
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - see TOUCHED
         consumer._fetch_max_wait_ms = self.consumer.settings.fetch_max_wait_ms  # noqa: SLF001 - as above
-        self.raw = RawFetch(consumer)
+        self.raw = RawFetch(consumer, is_seldom=self.consumer.is_seldom)
         return consumer
 
     async def on_start(self) -> None:
@@ -161,6 +161,7 @@ class Consumer(driver.Consumer):
         self.results = app.results
         self.ticks_topic = self.settings.topics.ticks
         self.clock_topic, self.results_topic = self.settings.topics.clock, self.settings.topics.alert_results
+        self.strategies_topic = self.settings.topics.strategy_changes
         self._wants_more: dict[str, Callable[[int], bool]] = {
             self.ticks_topic: partial(self.shards.wants_more, self.ticks_topic),
             self.clock_topic: partial(self.shards.wants_more, self.clock_topic),
@@ -179,6 +180,10 @@ class Consumer(driver.Consumer):
         """What is kept track of here only where it stands, and where there is room for more."""
         wants_more = self._wants_more.get(tp.topic)
         return wants_more is None or (self.has_sought and wants_more(tp.partition))
+
+    def is_seldom(self, tp: TopicPartition) -> bool:
+        """Whether little comes of a partition, once the shards are recovered: it is asked for now and then."""
+        return self.has_sought and tp.topic in {self.clock_topic, self.results_topic, self.strategies_topic}
 
     def is_in_runs(self, topic: str) -> bool:
         """Whether the topic comes in runs."""
