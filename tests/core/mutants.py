@@ -86,14 +86,14 @@ MUTANTS: Final = (
     Mutant(
         "a whole strategy fires again within its bucket",
         "kernel.py",
-        "bucket > strategies.last_trigger[s]",
-        "bucket >= strategies.last_trigger[s]",
+        "bucket > strategies.last_trigger[s]:\n            strategies.last_trigger[s] = bucket",
+        "bucket >= strategies.last_trigger[s]:\n            strategies.last_trigger[s] = bucket",
     ),
     Mutant(
         "a change does not make whole strategies due",
         "index.py",
-        "        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER\n",
-        "",
+        "            self._start(entry, universe)\n        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER\n",
+        "            self._start(entry, universe)\n",
     ),
     # Update tracking.
     Mutant(

@@ -54,6 +54,7 @@ class Decides:
     """Decides at once, and holds nothing."""
 
     shard = SimpleNamespace(index=SimpleNamespace(tickers=SimpleNamespace(count=0), pairs=0, nbytes=0))
+    has_closed = False
 
     def __init__(self) -> None:
         self.decided: list[int] = []
