@@ -2,8 +2,14 @@
 
 from typing import Final, NamedTuple
 
-INPUTS: Final = ("ticks", "strategy-changes", "alert-results", "controls", "clock")
+STRATEGY_CHANGES: Final = "strategy-changes"
+INPUTS: Final = ("ticks", STRATEGY_CHANGES, "alert-results", "controls", "clock")
 """Topics that are read; each has dead letters of its own."""
+
+CONTROLS: Final = "controls"
+TURNS: Final = "turns"
+BETWEEN_SHARDS: Final = (TURNS,)
+"""Topics that workers alone write and read."""
 
 OUTPUTS: Final = ("alert-executions", "proposals", "decisions")
 TABLES: Final = ("last_update", "last_bucket")
@@ -24,7 +30,7 @@ class TopicNames(NamedTuple):
     @property
     def strategy_changes(self) -> str:
         """Versions of strategies, by strategy; compacted."""
-        return f"{self.prefix}strategy-changes"
+        return f"{self.prefix}{STRATEGY_CHANGES}"
 
     @property
     def alert_executions(self) -> str:
@@ -56,6 +62,11 @@ class TopicNames(NamedTuple):
         """Time for shards without ticks, by partition."""
         return f"{self.prefix}clock"
 
+    @property
+    def turns(self) -> str:
+        """What shards tell each other, so that a bucket is decided in one way; compacted."""
+        return f"{self.prefix}{TURNS}"
+
     def dead_letters(self, topic: str) -> str:
         """Where what was refused of an input goes; `topic` has its prefix."""
         assert topic in self.inputs, f"{topic} is no input"
@@ -77,6 +88,11 @@ class TopicNames(NamedTuple):
         return tuple(f"{self.prefix}{each}" for each in OUTPUTS)
 
     @property
+    def between_shards(self) -> tuple[str, ...]:
+        """All topics that are the workers' own, beside the changelogs."""
+        return tuple(f"{self.prefix}{each}" for each in BETWEEN_SHARDS)
+
+    @property
     def changelogs(self) -> tuple[str, ...]:
         """The changelogs of all tables of state."""
         return tuple(map(self.changelog, TABLES))
@@ -84,4 +100,10 @@ class TopicNames(NamedTuple):
     @property
     def all(self) -> tuple[str, ...]:
         """Every topic, in a fixed order."""
-        return (*self.inputs, *self.outputs, *map(self.dead_letters, self.inputs), *self.changelogs)
+        return (
+            *self.inputs,
+            *self.outputs,
+            *self.between_shards,
+            *map(self.dead_letters, self.inputs),
+            *self.changelogs,
+        )

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from streams.core.columns import Columns, Int32s, Int64s
-from streams.core.index import Entry, Index
+from streams.core.entry import Entry
+from streams.core.index import Index
 from streams.core.jit import compiled
 from streams.core.limits import NEVER
 from streams.core.shard import Ticks

@@ -237,3 +237,28 @@ def grown_tracking(tracking: Tracking, size: int) -> Tracking:
 def column_bytes(*groups: NamedTuple) -> int:
     """Bytes of all the arrays of the groups."""
     return sum(column.nbytes for group in groups for column in group)
+
+
+def larger(fires: FireColumns, room: int) -> FireColumns:
+    """At least twice the room, and `room` more than now; what is written stays."""
+    size = len(fires.tick)
+    return FireColumns._make(grown(column, 2 * size + room, 0) for column in fires)
+
+
+def joined(one: FireColumns, other: FireColumns) -> FireColumns:
+    """The fires of both."""
+    return FireColumns(
+        np.concatenate((one.tick, other.tick)),
+        np.concatenate((one.strategy, other.strategy)),
+        np.concatenate((one.bucket_ms, other.bucket_ms)),
+        np.concatenate((one.ts_ms, other.ts_ms)),
+    )
+
+
+def empty_columns(rules: RuleColumns, tickers: int) -> Columns:
+    """Those of a shard that has met nothing, with room for so many tickers."""
+    scalars = np.zeros(Scalars.SIZE, np.int64)
+    scalars[Scalars.STREAM_MS] = scalars[Scalars.LEVEL_DUE] = NEVER
+    counts = np.zeros(Counters.SIZE, np.int64)
+    of_tickers = ticker_columns(tickers), tracking_columns(tickers)
+    return Columns(*of_tickers, pair_columns(0), rules, strategy_columns(0), counts, scalars)

@@ -8,7 +8,7 @@ The order, the ids and the bytes are functions of the input and of where it is c
 order that the kernel leaves fires in: executions stand by the first record that caused them, then by strategy id;
 tickers by the record that fired them. `ts` is the earliest event time among the fires, as the schema says.
 
-A strategy is encoded as it stands, so fires are encoded before the next change is taken.
+A strategy is encoded as it stands, so fires are encoded before the next change is taken, or the next turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ import numpy as np
 from streams.core import execution_kernel as kernel
 from streams.core.avro import NO_COUNTS, long, long_map, string
 from streams.core.columns import Int32s, Int64s, Places, grown
-from streams.core.events import Strategy
+from streams.core.entry import Entry
+from streams.core.events import Mode, Strategy
 from streams.core.execution_kernel import Groups, Heads, Wire
-from streams.core.index import Entry
 from streams.core.limits import MAX_TICKER_BYTES
 from streams.core.order import order_of
 from streams.core.records import NO_RECORDS, EncodedRecords, append_all, by_partition, partitions_of, section
@@ -54,8 +54,8 @@ class Executions:
         self._place = f"{topic}-{partition}@".encode()
         self._cause = string(topic) + long(partition)
         self._entries: list[Entry] = []
-        self._encoded: list[Strategy | None] = []
-        """By number, the version whose head is in `_heads`."""
+        self._encoded: list[tuple[Strategy, Mode] | None] = []
+        """By number, the version whose head is in `_heads`, and how it was throttled."""
         self._heads = Heads(np.zeros(0, np.uint8), *np.zeros((4, 0), np.int64))
         self._used = 0
         self._made: Int64s = np.zeros(0, np.int64)
@@ -114,14 +114,14 @@ class Executions:
         entries.extend(index.entries[strategy_id] for strategy_id in index.ids[len(entries) :])
         known.extend([None] * (len(entries) - len(known)))
         for number in groups.strategy.tolist():
-            strategy = entries[number].strategy
-            if known[number] is not strategy:
-                self._encode_head(number, strategy)
-                known[number] = strategy
+            strategy, mode, old = entries[number].strategy, entries[number].mode, known[number]
+            if old is None or old[0] is not strategy or old[1] is not mode:
+                self._encode_head(number, strategy, mode)
+                known[number] = strategy, mode
 
-    def _encode_head(self, number: int, strategy: Strategy) -> None:
+    def _encode_head(self, number: int, strategy: Strategy, mode: Mode) -> None:
         """Put a strategy's head where the one before was; each keeps its place, which the longest would fit."""
-        name, mode = string(strategy.strategy_id), strategy.mode_under(self._shard.index.default_mode)
+        name = string(strategy.strategy_id)
         head = name + long(strategy.version) + string(mode) + string(strategy.timeframe)
         start, end, id_start, id_end = columns = [grown(column, number + 1, 0) for column in self._heads[1:]]
         if not end[number]:

@@ -20,17 +20,20 @@ from streams.core.columns import (
     Int64s,
     Scalars,
     fire_columns,
-    grown,
+    joined,
+    larger,
 )
 from streams.core.conditions import ConditionTable
 from streams.core.decode import FAULT, UNKNOWN, Decoded, decode, judge_codes
 from streams.core.events import Fire, Mode, Strategy
+from streams.core.flags import UPDATE_TRACKING, Flags
 from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled
-from streams.core.limits import MAX_SCHEMA_DEPTH
+from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH
 from streams.core.order import order_of
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tickers import TooManyTickersError
+from streams.core.turns import Way, mode_in
 
 FIRST_FIRES: Final = 1 << 12
 EVERY_TICKER: Final = -1
@@ -58,7 +61,7 @@ class Fires(NamedTuple):
 class Shard:
     """The state of one partition, and the two things that change it: a strategy's version, a batch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last by name
         self,
         conditions: ConditionTable,
         default_mode: Mode = Mode.PER_TICKER,
@@ -66,10 +69,12 @@ class Shard:
         tracked: bool = True,
         owns: Owns = None,
         is_home: Owns = None,
+        alone: bool = True,
     ) -> None:
+        """Make an empty one. One that is not alone leaves it to others when strategies turn: see `turns.py`."""
         self.conditions = conditions
-        self.index = Index(default_mode, owns, is_home)
-        self._tracked = tracked
+        self.index = Index(default_mode, owns, is_home, alone=alone)
+        self._tracked = self._tracked_unless_flagged = tracked
         self._level_fires = fire_columns(0)
         self._pair_fires = fire_columns(FIRST_FIRES)
         self._ranks: Int32s = np.zeros(0, np.int32)
@@ -102,15 +107,20 @@ class Shard:
     @property
     def stream_ms(self) -> int:
         """The time that the shard's records have come to."""
-        return int(self.index.columns.scalars[Scalars.STREAM_MS])
+        return self.index.stream_ms
 
     def change(self, change: Strategy) -> Settled:
         """Take a strategy's version; it is in force from the next step on."""
         return self.index.change(change)
 
-    def stand(self, strategy: Strategy) -> None:
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> None:
         """Take a strategy as it stands: it was settled where it is kept, and is not settled here again."""
-        self.index.stand(strategy)
+        self.index.stand(strategy, before)
+
+    def set_flags(self, flags: Flags) -> None:
+        """Take the flags as they are now."""
+        self.index.set_flags(flags)
+        self.tracked = flags.everywhere(UPDATE_TRACKING, self._tracked_unless_flagged)
 
     def forget(self, strategy_id: str) -> None:
         """Take a strategy's tombstone: only what it fired is known of it from the next step on."""
@@ -121,7 +131,31 @@ class Shard:
         return self.step(Ticks(np.array([kernel.CLOCK], np.int32), np.array([ts_ms]), np.zeros(1, np.uint8)))
 
     def step(self, ticks: Ticks) -> Fires:
-        """Take a batch of ticks, all of them."""
+        """Take a batch of ticks, all of them. Where strategies turn within it, they do so between two ticks."""
+        if self.reaches(ticks, self.index.ways.due_ms) == len(ticks.ticker):
+            return self._step(ticks)
+        parts, done = [NO_FIRES], 0
+        while done < len(ticks.ticker):
+            left = part_of(ticks, done, len(ticks.ticker))
+            due = self.reaches(left, self.index.ways.due_ms)
+            if not due:
+                self.index.reach(int(left.ts_ms[0]))
+                due = max(1, self.reaches(left, self.index.ways.due_ms))
+            fires = self._step(part_of(left, 0, due))
+            parts.append(fires._replace(tick=fires.tick + np.int32(done)))
+            done += due
+        return Fires._make(map(np.concatenate, zip(*parts, strict=True)))
+
+    @staticmethod
+    def reaches(ticks: Ticks, time_ms: int) -> int:
+        """The first tick that moves stream time up to a time, or past it; behind the last where none does."""
+        if time_ms == FOREVER:
+            return len(ticks.ticker)
+        moving = (ticks.ticker == kernel.CLOCK) | ((ticks.ticker != kernel.NO_TICK) & (ticks.moves_price == 1))
+        reaching = moving & (ticks.ts_ms >= time_ms)
+        return int(reaching.argmax()) if reaching.any() else len(ticks.ticker)
+
+    def _step(self, ticks: Ticks) -> Fires:
         self.index.make_room_for_tickers()
         columns = self.index.columns
         batch = Batch(*ticks, np.empty(len(ticks.ticker), np.int32))
@@ -180,16 +214,16 @@ class Shard:
             self._ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids), dtype=np.int32)
         return self._ranks
 
-    def modes(self) -> list[Mode]:
-        """How each strategy is throttled, by number."""
-        return [entry.strategy.mode_under(self.index.default_mode) for entry in self.index.entries.values()]
+    def whole_modes(self) -> list[Mode]:
+        """How each strategy is throttled where it decides as a whole, by number."""
+        return [mode_in(Way.WHOLE, entry.strategy) for entry in self.index.entries.values()]
 
     def named(self, fires: Fires) -> list[Fire]:
         """The fires with their names: for tests, and for the eye."""
-        tickers, ids, modes = [*self.index.tickers.all_names(), ""], self.strategy_ids, self.modes()
+        tickers, ids, modes = [*self.index.tickers.all_names(), ""], self.strategy_ids, self.whole_modes()
         columns = (fires.strategy, fires.ticker, fires.bucket_ms, fires.ts_ms)
         return [
-            Fire(ids[s], tickers[t], bucket_ms, ts_ms, modes[s])
+            Fire(ids[s], tickers[t], bucket_ms, ts_ms, modes[s] if t == EVERY_TICKER else Mode.PER_TICKER)
             for s, t, bucket_ms, ts_ms in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
@@ -246,27 +280,16 @@ class Shard:
             return UNKNOWN, FAULT.TOO_MANY_TICKERS
 
 
+def part_of(ticks: Ticks, start: int, end: int) -> Ticks:
+    """Some of the ticks."""
+    return Ticks._make(column[start:end] for column in ticks)
+
+
 def decoded_columns(size: int) -> Decoded:
     """Room for `size` values."""
     narrow, wide, byte = np.int32, np.int64, np.uint8
     kinds = (narrow, wide, byte, byte, wide, narrow)
     return Decoded._make([*(np.empty(size, kind) for kind in kinds), np.empty(MAX_SCHEMA_DEPTH + 1, wide)])
-
-
-def larger(fires: FireColumns, room: int) -> FireColumns:
-    """At least twice the room, and `room` more than now; what is written stays."""
-    size = len(fires.tick)
-    return FireColumns._make(grown(column, 2 * size + room, 0) for column in fires)
-
-
-def joined(one: FireColumns, other: FireColumns) -> FireColumns:
-    """The fires of both."""
-    return FireColumns(
-        np.concatenate((one.tick, other.tick)),
-        np.concatenate((one.strategy, other.strategy)),
-        np.concatenate((one.bucket_ms, other.bucket_ms)),
-        np.concatenate((one.ts_ms, other.ts_ms)),
-    )
 
 
 NO_FIRES: Final = Fires._make(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64))

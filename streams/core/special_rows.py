@@ -19,11 +19,19 @@ STREAM_MS: Final = "stream_ms"
 LOG_NUMBERS: Final = "log_numbers"
 COUNT: Final = "count."
 """Before the name of each total."""
+INPUT: Final = "input."
+"""Before the place of each input but the ticks: `input.strategy-changes/3` is partition 3 of `strategy-changes`."""
 CHANGES: Final = "changes."
-"""Before the number of each partition of `strategy-changes`."""
+"""What stood in place of `input.strategy-changes/`, before there were other inputs; read, and not written any more."""
 
 VERSION_BYTE: Final = bytes([VERSION])
-NO_CHANGES: Final[Mapping[int, int]] = {}
+
+Inputs = Mapping[tuple[str, int], int]
+"""Up to which offset inputs other than the ticks were taken, by topic (its name without the prefix) and partition.
+
+One that is not there has given nothing yet.
+"""
+NO_INPUTS: Final[Inputs] = {}
 
 TRAILING: Final = "bytes are left behind its end"
 
@@ -44,8 +52,12 @@ class Position(NamedTuple):
     stream_ms: int
     log_numbers: int
     counts: Mapping[str, int]
-    changes: Mapping[int, int] = NO_CHANGES
-    """Of each partition of `strategy-changes`, the offset up to which the strategies stood when this was decided."""
+    inputs: Inputs = NO_INPUTS
+    """What this was decided on."""
+
+    def of(self, topic: str) -> dict[int, int]:
+        """What was taken of one topic, by partition."""
+        return {partition: offset for (name, partition), offset in self.inputs.items() if name == topic}
 
 
 def put_strategy(row: StrategyRow) -> tuple[bytes, bytes]:
@@ -76,7 +88,7 @@ def put_position(position: Position) -> tuple[bytes, bytes]:
     """The key and the value of the row of the position."""
     fields = {NEXT_OFFSET: position.next_offset, STREAM_MS: position.stream_ms, LOG_NUMBERS: position.log_numbers}
     fields |= {COUNT + name: total for name, total in position.counts.items()}
-    fields |= {f"{CHANGES}{partition}": offset for partition, offset in sorted(position.changes.items())}
+    fields |= {f"{INPUT}{topic}/{partition}": offset for (topic, partition), offset in sorted(position.inputs.items())}
     return POSITION_KEY, VERSION_BYTE + long_map(fields)
 
 
@@ -89,8 +101,8 @@ def read_position(value: bytes) -> Position:
     if missing:
         raise BadBytesError(f"{min(missing)} is missing in it")
     counts = {name.removeprefix(COUNT): total for name, total in fields.items() if name.startswith(COUNT)}
-    changes = {int(rest): offset for name, offset in fields.items() if (rest := _partition_in(name))}
-    position = Position(fields[NEXT_OFFSET], fields[STREAM_MS], fields[LOG_NUMBERS], counts, changes)
+    inputs = {place: offset for name, offset in fields.items() if (place := _place_in(name))}
+    position = Position(fields[NEXT_OFFSET], fields[STREAM_MS], fields[LOG_NUMBERS], counts, inputs)
     if position.next_offset < 0 or not 0 <= position.log_numbers <= MAX_STRATEGIES:
         raise BadBytesError(f"{NEXT_OFFSET} or {LOG_NUMBERS} in it is out of bounds")
     if position.stream_ms != NEVER and not MIN_TS_MS <= position.stream_ms < MAX_TS_MS:
@@ -98,9 +110,12 @@ def read_position(value: bytes) -> Position:
     return position
 
 
-def _partition_in(name: str) -> str:
-    rest = name.removeprefix(CHANGES)
-    return rest if rest != name and rest.isdecimal() else ""
+def _place_in(name: str) -> tuple[str, int] | None:
+    """The input that a field is of; None where it is of something else."""
+    if name.startswith(CHANGES):
+        name = f"{INPUT}strategy-changes/{name.removeprefix(CHANGES)}"
+    topic, slash, partition = name.removeprefix(INPUT).rpartition("/")
+    return (topic, int(partition)) if name.startswith(INPUT) and slash and partition.isdecimal() else None
 
 
 def _behind_version(value: bytes) -> int:

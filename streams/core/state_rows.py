@@ -24,19 +24,18 @@ A whole run counts for each ticker of the universe, in the columns as in the row
 what the universe was.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from streams.core import state_kernel as kernel
 from streams.core.columns import Bytes, Int32s, Int64s, Places, grown
-from streams.core.index import Entry
+from streams.core.entry import Entry
 from streams.core.jit import compiled
 from streams.core.limits import NEVER
 from streams.core.records import NO_RECORDS, EncodedRecords, concatenated, records_of
 from streams.core.shard import EVERY_TICKER, Fires, Shard
-from streams.core.special_rows import NO_CHANGES, TICKER_KEY, Position, StrategyRow, put_position, put_strategy
+from streams.core.special_rows import NO_INPUTS, TICKER_KEY, Inputs, Position, StrategyRow, put_position, put_strategy
 from streams.core.state_kernel import NO_LOG_NUMBER, Scratch
 
 
@@ -79,8 +78,8 @@ class StateRows:
         if note_tickers(fires.ticker, self._touched):
             self._ran.update(fires.strategy[fires.ticker == EVERY_TICKER].tolist())
 
-    def encode(self, next_offset: int, changes: Mapping[int, int] = NO_CHANGES) -> Rows:
-        """The rows that have changed, and the position; `changes` as `Position` has it."""
+    def encode(self, next_offset: int, inputs: Inputs = NO_INPUTS) -> Rows:
+        """The rows that have changed, and the position; `inputs` as `Position` has them."""
         index, ts_ms = self._shard.index, max(self._shard.stream_ms, 0)
         index.make_room_for_tickers()
         ran = [index.entries[index.ids[number]] for number in sorted(self._ran)]
@@ -90,7 +89,7 @@ class StateRows:
         which, longest, pairs, unseen = self._changed()
         strategies = records_of(map(self._strategy_row, self._numbered(ran, unseen)), ts_ms)
         tickers = self._buckets(which, longest, pairs, ts_ms)
-        position = records_of([self._position_row(next_offset, changes)], ts_ms)
+        position = records_of([self._position_row(next_offset, inputs)], ts_ms)
         return Rows(self._updates(ts_ms), concatenated([strategies, tickers, position]))
 
     def _changed(self) -> tuple[Int64s, int, int, list[int]]:
@@ -119,9 +118,9 @@ class StateRows:
         strategy_id, log_number = self._shard.index.ids[entry.number], int(self.log_of[entry.number])
         return put_strategy(StrategyRow(strategy_id, log_number, entry.last_run_ms, entry.floor_ms))
 
-    def _position_row(self, next_offset: int, changes: Mapping[int, int]) -> tuple[bytes, bytes]:
+    def _position_row(self, next_offset: int, inputs: Inputs) -> tuple[bytes, bytes]:
         shard = self._shard
-        return put_position(Position(next_offset, shard.stream_ms, self.log_numbers, shard.counts, changes))
+        return put_position(Position(next_offset, shard.stream_ms, self.log_numbers, shard.counts, inputs))
 
     def _buckets(self, which: Int64s, longest: int, pairs: int, ts_ms: int) -> EncodedRecords:
         """The rows of last buckets of some tickers."""

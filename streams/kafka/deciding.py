@@ -4,20 +4,25 @@ The strategies change between two emissions only, so all decisions of one checkp
 position row says on which.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from streams.core.agreement import Agreement, Told
 from streams.core.asked import NOBODY, Asked
 from streams.core.columns import Counters, Int64s
 from streams.core.events import Strategy, Tombstone
 from streams.core.executions import Executions, joined
 from streams.core.index import LimitError
-from streams.core.records import NO_RECORDS
-from streams.core.shard import Fires, Shard
+from streams.core.records import NO_RECORDS, records_of
+from streams.core.shard import Fires, Shard, part_of
+from streams.core.special_rows import Inputs
 from streams.core.state_rows import StateRows
 from streams.core.tickers import TooManyTickersError
+from streams.core.turning import Turning
 from streams.instruments import Done
 from streams.kafka.bad_values import Reason
+from streams.kafka.book import Refusal
 from streams.kafka.checkpoint import Emission
 from streams.kafka.codec import Encoder
 from streams.kafka.dead_letters import Letter, Refused, dead_letter, dead_letter_topic
@@ -25,9 +30,9 @@ from streams.kafka.decision_records import DecisionRecords, Place
 from streams.kafka.fetch import RawRun
 from streams.kafka.partitions import partition_of
 from streams.kafka.producing import Keyed, Letters, Outgoing
-from streams.kafka.strategy_book import Refusal
-from streams.kafka.tick_values import TickValues
+from streams.kafka.tick_values import TickRun, TickValues
 from streams.kafka.tracking_log import TrackingLog
+from streams.kafka.turn_records import pair_of
 from streams.topic_names import TopicNames
 
 
@@ -60,13 +65,20 @@ class Decided(NamedTuple):
     """Its duration is not known yet."""
     refused: Mapping[str, int]
     """Bad ticks by the word for why."""
+    left: Sequence[RawRun] = ()
+    """What may not be decided yet."""
+    waits_for: str = ""
+    """What the rest waits for; empty where it may be decided next."""
 
 
 class Deciding:
     """One shard at work."""
 
-    def __init__(self, partition: int, shard: Shard, rows: StateRows, tools: Tools) -> None:
+    def __init__(
+        self, partition: int, shard: Shard, rows: StateRows, tools: Tools, agreement: Agreement | None = None
+    ) -> None:
         self.partition, self.shard = partition, shard
+        self.turning = Turning(shard, agreement or Agreement(0, 1, lambda _: True))
         self._rows, self._layout, self._values, self._encoder, asked = rows, *tools
         self._decisions = DecisionRecords(shard, asked, self._encoder) if asked.anything else None
         self._step = shard.step if self._decisions is None else self._decisions.step
@@ -74,13 +86,13 @@ class Deciding:
         self._executions = Executions(shard, topics.ticks, partition, self._encoder.schema_id("execution"))
         self._told, self._tracking = shard.totals, TrackingLog(partition)
 
-    def stand(self, stands: Strategy | Tombstone) -> str:
+    def stand(self, stands: Strategy | Tombstone, before: frozenset[str] = frozenset()) -> str:
         """Take what stands of a strategy, as it was settled for all shards; says why not, where a bound forbids it."""
         try:
             if isinstance(stands, Tombstone):
                 self.shard.forget(stands.strategy_id)
             else:
-                self.shard.stand(stands)
+                self.shard.stand(stands, before)
         except (LimitError, TooManyTickersError) as error:
             return str(error)
         return ""
@@ -89,35 +101,62 @@ class Deciding:
         self,
         runs: Sequence[RawRun],
         position: int,
-        changes: Mapping[int, int],
+        inputs: Inputs,
         refusals: Sequence[Refusal] = (),
         *,
         with_rows: bool = True,
     ) -> Decided:
         """Take the runs, in order. Raises `RegistryDownError` before the first of them has changed anything.
 
-        Rows hold all that has changed since there were some last.
+        Rows hold all that has changed since there were some last. What comes behind a tick that may not be decided
+        yet is left: it waits for other shards, or strategies turn there and the next emission begins with it.
         """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
+        turns = self.turning.tell() if with_rows else []
         steps: list[tuple[Fires, Int64s]] = []
+        left, taken = Left([], ""), list[RawRun]()
         letters = [self._letter_of_change(each) for each in refusals]
         reasons: dict[str, int] = {}
-        for run, (ticks, bad) in zip(runs, decoded, strict=True):
+        for run, (ticks, bad) in self._free_parts(runs, decoded, left):
             fires = self._step(ticks)
             self._rows.note(fires)
             steps.append((fires, run.columns.offset))
             letters += [self._letter(refused_record(run, each.row), each.reason) for each in bad]
             for each in bad:
                 reasons[each.reason.word] = reasons.get(each.reason.word, 0) + 1
-        rows = self._outgoing_rows(position, changes) if with_rows else []
+            taken.append(run)
+        position = left.runs[0].start if left.runs else position
+        rows = [*self._outgoing_turns(turns), *self._outgoing_rows(position, inputs)] if with_rows else []
         more = self._more()
         executions = self._keyed(steps, more)
         told = grouped(letters, self._layout.dead_letters)
-        emission = Emission([*executions, *self._told_decisions(runs)], told, rows, position)
-        taken = sum(len(run.columns) for run in runs)
-        done = done_of(more, taken, sum(each.records.count for each in executions))
+        emission = Emission([*executions, *self._told_decisions(taken)], told, rows, position)
+        done = done_of(more, sum(len(run.columns) for run in taken), sum(each.records.count for each in executions))
         self._tracking.tell(done)
-        return Decided(emission, taken, done, reasons)
+        return Decided(emission, done.ticks, done, reasons, left.runs, left.waits_for)
+
+    def _free_parts(
+        self, runs: Sequence[RawRun], decoded: Sequence[TickRun], left: "Left"
+    ) -> Iterator[tuple[RawRun, TickRun]]:
+        """The runs up to where they may be decided, each to be stepped before the next; the rest goes to `left`."""
+        for at, (run, ticks) in enumerate(zip(runs, decoded, strict=True)):
+            free = self.turning.free(ticks.ticks, begun=at > 0)
+            if free.ticks == len(run.columns):
+                yield run, ticks
+                continue
+            first, rest = cut(run, free.ticks)
+            left.runs.extend([rest, *runs[at + 1 :]])
+            left.waits_for = self.turning.told_why() if free.halted else ""
+            yield (
+                first,
+                TickRun(part_of(ticks.ticks, 0, free.ticks), [bad for bad in ticks.bad if bad.row < free.ticks]),
+            )
+            return
+
+    def _outgoing_turns(self, told: Sequence[Told]) -> list[Outgoing]:
+        pairs = [pair_of(each, self._encoder) for each in told]
+        ts_ms = max(self.shard.stream_ms, 0)
+        return [Outgoing(self._layout.topics.turns, 0, records_of(pairs, ts_ms))] if pairs else []
 
     def counts_of(self, strategy_id: str) -> dict[str, int]:
         """What happened to a strategy in this shard since the shard was made; nothing where it was never met."""
@@ -147,8 +186,8 @@ class Deciding:
         records = self._decisions.take(place)
         return [Keyed(topics.decisions, self._layout.decisions, records)] if records.count else []
 
-    def _outgoing_rows(self, position: int, changes: Mapping[int, int]) -> list[Outgoing]:
-        rows, topics = self._rows.encode(position, changes), self._layout.topics
+    def _outgoing_rows(self, position: int, inputs: Inputs) -> list[Outgoing]:
+        rows, topics = self._rows.encode(position, inputs), self._layout.topics
         return [
             Outgoing(topics.changelog(table), self.partition, records)
             for table, records in zip(rows._fields, rows, strict=True)
@@ -156,7 +195,7 @@ class Deciding:
         ]
 
     def _letter_of_change(self, refusal: Refusal) -> tuple[str, Letter, int]:
-        record, topic = refusal.record, self._layout.topics.strategy_changes
+        record, topic = refusal.record, self._layout.topics.prefix + refusal.topic
         told = Refused(topic, record.partition, record.offset, -1, record.key, record.value, record.headers)
         return self._letter(told, refusal.reason)
 
@@ -196,6 +235,21 @@ def metadata_of(more: Sequence[int]) -> dict[str, int]:
         "no_bucket": more[Counters.NO_BUCKET],
     }
     return {name: count for name, count in told.items() if count}
+
+
+@dataclass(slots=True)
+class Left:
+    """What may not be decided yet, and what it waits for; nothing, where it is only another emission's."""
+
+    runs: list[RawRun]
+    waits_for: str
+
+
+def cut(run: RawRun, row: int) -> tuple[RawRun, RawRun]:
+    """Two runs of one: the records before a row, and those from it on."""
+    at = int(run.columns.offset[row]) if row else run.start
+    first = run._replace(position=at, columns=run.columns.part(0, row))
+    return first, run._replace(start=at, columns=run.columns.part(row, len(run.columns)))
 
 
 def refused_record(run: RawRun, row: int) -> Refused:

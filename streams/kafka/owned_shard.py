@@ -12,24 +12,23 @@ not read yet, which is said loudly. What can fail without anybody's fault is tri
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from streams.core.limits import FOREVER, NEVER
-from streams.core.special_rows import Position
+from streams.core.special_rows import Inputs, Position
 from streams.instruments import ShardStatus
 from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import DECIDED, Transaction
 from streams.kafka.deciding import Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
-from streams.kafka.news import News
+from streams.kafka.news import News, Told
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
 from streams.kafka.producing import NEVER_TAKEN, FencedError, RefusedError, told_why
 from streams.kafka.registry import RegistryDownError
 from streams.kafka.run_queue import RunQueue
 from streams.kafka.sending import NO_ANSWER, given_up, woken_within
 from streams.kafka.shard_states import MOVES, State
-from streams.kafka.strategy_book import Change, Refusal
 from streams.kafka.surroundings import Surroundings, report, say_held, say_lost
 
 log = logging.getLogger(__name__)
@@ -52,6 +51,8 @@ class OwnedShard:
         """How far the last checkpoint came."""
         self.end = 0
         """Of the partition, as far as is known."""
+        self.waits_for = ""
+        """What the next tick waits for, where it may not be decided yet; nothing is wrong then."""
         self.hears = False
         """Whether it must be told of changes: from when the strategies that stood were handed to it."""
         self.deciding: Deciding | None = None
@@ -94,13 +95,11 @@ class OwnedShard:
             else:
                 return
 
-    def restored(
-        self, deciding: Deciding, position: Position | None, changelog_end: int, changes: Mapping[int, int]
-    ) -> None:
-        """Its state is there, and the strategies are in it up to `changes`."""
+    def restored(self, deciding: Deciding, position: Position | None, changelog_end: int, inputs: Inputs) -> None:
+        """Its state is there, and what these inputs have given is in it."""
         self.deciding = deciding
         self._outbox.stands(changelog_end)
-        self.news.changes = dict(changes)
+        self.news.inputs = dict(inputs)
         say_held(self._around, self.partition, deciding.shard)
         if position is not None:
             self.next_offset = self.committed = position.next_offset
@@ -160,8 +159,8 @@ class OwnedShard:
         await self._around.seek(self.partition, self.next_offset)
         return False
 
-    def tell(self, news: Change | Refusal) -> None:
-        """A strategy has changed, or a change was refused and gets its dead letter here: with the next emission."""
+    def tell(self, news: Told) -> None:
+        """Something has changed, or was refused and gets its dead letter here: with the next emission."""
         self.news.waiting.append(news)
 
     def wake(self) -> None:
@@ -171,8 +170,9 @@ class OwnedShard:
     @property
     def status(self) -> ShardStatus:
         """For those who look from outside."""
-        moving, at = self.state is State.RUNNING and not self.trouble, max(self.committed, 0)
-        told = "" if moving else self.reason or self.trouble
+        why, at = self.trouble or self.waits_for, max(self.committed, 0)
+        moving = self.state is State.RUNNING and not why
+        told = "" if moving else self.reason or why
         return ShardStatus(self._around.topic, self.partition, self.state, moving, at, self.end, told)
 
     def _tell(self) -> None:
@@ -236,28 +236,37 @@ class OwnedShard:
         """The next emission; None where there is nothing to make true."""
         outbox, runs, news = self._outbox, self._runs, self.news
         outbox.hurries = self._hurries
-        while not (runs or (news.waiting and self._is_whole) or outbox.due_in_s == 0) and self.state is State.RUNNING:
+        while not (self._may_go_on or outbox.due_in_s == 0) and self.state is State.RUNNING:
             await woken_within(self._wake, outbox.due_in_s)
             outbox.hurries = self._hurries
         while runs and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING:
             await woken_within(self._wake, wait_s)
-        if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`
+        if self._is_whole and news.waiting:  # strategies change between two checkpoints only, see `deciding.py`
             news.take(deciding)
-        taken = runs.take()
-        if self.state is not State.RUNNING or not (taken or news.refusals or outbox.due_in_s == 0):
+            self.waits_for = ""
+        taken = [] if self.waits_for else runs.take()
+        tells = deciding.turning.has_to_tell
+        if self.state is not State.RUNNING or not (taken or news.refusals or tells or outbox.due_in_s == 0):
             return None
         self._decided = taken[-1].position if taken else max(self.committed, self._decided)
         return await self._decide(deciding, taken)
 
     @property
+    def _may_go_on(self) -> bool:
+        """Whether there is something to decide, or to take in, or to tell."""
+        tells = self.deciding is not None and self.deciding.turning.has_to_tell
+        return bool(self._runs and not self.waits_for) or (self._is_whole and bool(self.news.waiting or tells))
+
+    @property
     def _hurries(self) -> bool:
         """Whether rows should not wait until they are due."""
-        return bool(self.news.waiting) or self._decided >= self.drains_to
+        tells = self.deciding is not None and self.deciding.turning.has_to_tell
+        return bool(self.news.waiting) or tells or self._decided >= self.drains_to
 
     async def _send_last_rows(self, deciding: Deciding) -> None:
         """Those that the next owner needs, so that nothing is sent twice."""
         if self.is_(State.DRAINING) and not self._is_whole:
-            await self._outbox.send(await deciding.decide([], self._decided, self.news.changes))
+            await self._outbox.send(await deciding.decide([], self._decided, self.news.inputs))
             await self._outbox.finish()
 
     async def _decide(self, deciding: Deciding, runs: list[RawRun]) -> Decided | None:
@@ -265,11 +274,13 @@ class OwnedShard:
         wait_s, with_rows, refusals = FIRST_WAIT_S, self._outbox.wants_rows, self.news.take_refusals()
         while self.state is State.RUNNING:
             try:
-                decided = await deciding.decide(runs, self._decided, self.news.changes, refusals, with_rows=with_rows)
+                decided = await deciding.decide(runs, self._decided, self.news.inputs, refusals, with_rows=with_rows)
             except RegistryDownError as error:
                 self._troubled(f"the registry does not answer: {error}")
             else:
-                self._is_whole = with_rows
+                self._is_whole, self.waits_for = with_rows, decided.waits_for
+                self._runs.put_back(decided.left)
+                self._decided = decided.emission.position
                 return decided
             await woken_within(self._wake, wait_s if self.is_(State.RUNNING) else 0)  # `drain` wakes it
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)

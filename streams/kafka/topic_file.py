@@ -15,12 +15,12 @@ from streams.entry_files.entry import Entry
 from streams.entry_files.yaml_entries import yaml_entries
 from streams.errors import InputError, os_trouble, shortened
 from streams.kafka.topic_plan import Wanted
-from streams.topic_names import INPUTS, OUTPUTS, TopicNames
+from streams.topic_names import BETWEEN_SHARDS, INPUTS, OUTPUTS, TopicNames
 
 EVERY: Final = "*"
 DEAD_LETTERS: Final = "*.dlq"
 CHANGELOGS: Final = "*-changelog"
-ENTRIES: Final = (EVERY, *INPUTS, *OUTPUTS, DEAD_LETTERS, CHANGELOGS)
+ENTRIES: Final = (EVERY, *INPUTS, *OUTPUTS, *BETWEEN_SHARDS, DEAD_LETTERS, CHANGELOGS)
 FOLLOWERS: Final = ("clock", CHANGELOGS)
 """Their partitions are those of `ticks`, number by number."""
 
@@ -83,7 +83,8 @@ class _Reader:
     def _entry_name(self, topic: str, names: TopicNames) -> str:
         if topic in names.changelogs:
             return CHANGELOGS
-        return DEAD_LETTERS if topic not in {*names.inputs, *names.outputs} else topic.removeprefix(names.prefix)
+        named = {*names.inputs, *names.outputs, *names.between_shards}
+        return topic.removeprefix(names.prefix) if topic in named else DEAD_LETTERS
 
     def _add(self, entry: Entry) -> None:
         """Keep an entry, its names checked."""

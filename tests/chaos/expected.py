@@ -1,13 +1,15 @@
 """What the oracle makes of a run's input, shard by shard and checkpoint by checkpoint: executions, letters, state."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from streams.core.conditions import ConditionTable
 from streams.core.events import Fire, Mode, Status, Strategy, Tombstone
 from streams.core.limits import NEVER
 from streams.core.oracle import Oracle
+from streams.core.turns import Turn, Turns
+from streams.topic_names import CONTROLS, STRATEGY_CHANGES
 from tests.chaos.journal import Cut, InputChange, InputTick, Journal, shard_of
 
 Versions = Mapping[tuple[str, int], Strategy]
@@ -16,22 +18,31 @@ Versions = Mapping[tuple[str, int], Strategy]
 class ShardOracle(Oracle):
     """The oracle over one partition: only tickers of its own, and whole strategies only where they are at home."""
 
-    def __init__(self, conditions: ConditionTable, default_mode: Mode, shard: int, shards: int) -> None:
+    def __init__(
+        self, conditions: ConditionTable, default_mode: Mode, shard: int, shards: int, turns: Mapping[str, Turns]
+    ) -> None:
+        """Make it with all turns that are decided in the end: of a bucket's way nothing else is ever true."""
         super().__init__(conditions, default_mode)
         self.shard, self.shards = shard, shards
+        self.turns |= turns
+        self.alone = not turns
 
     def owns(self, key: str) -> bool:
         """Whether a ticker, or a whole strategy, belongs here."""
         return shard_of(key, self.shards) == self.shard
 
-    def _put_in_force(self, strategy: Strategy) -> None:
-        super()._put_in_force(strategy)
-        sid = strategy.strategy_id
-        if sid in self.whole and not self.owns(sid):
+    def _turn_if_wanted(self, sid: str) -> None:
+        if self.alone:
+            super()._turn_if_wanted(sid)
+
+    def _decide(self, sid: str, turn: Turn | None) -> None:
+        super()._decide(sid, turn)
+        if not self.owns(sid):
             self.whole.discard(sid)
-        for ticker in strategy.universe:
-            if not self.owns(ticker):
-                self.watchers[ticker].discard(sid)
+
+    def start_pairs(self, sid: str, tickers: Iterable[str], floor_ms: int) -> None:
+        """Only those that belong here."""
+        super().start_pairs(sid, filter(self.owns, tickers), floor_ms)
 
     def ran(self, strategy_id: str, ticker: str) -> int:
         """The newest bucket in which the ticker ran for the strategy here."""
@@ -108,19 +119,23 @@ class Rules(NamedTuple):
 
 def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
     """Run the oracle over one shard's checkpoints. It ends at the first position that cannot be."""
-    found = Expected(ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards), [], [], [], [], {}, 0)
-    before, known = 0, dict.fromkeys(journal.changes, 0)
+    oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards, journal.turns)
+    found = Expected(oracle, [], [], [], [], {}, 0)
+    before, known, controls = 0, dict.fromkeys(journal.changes, 0), 0
     taken = 0
     for cut in journal.rows[shard].cuts:
         problem = misplaced(journal, shard, before, known, cut)
         if problem:
             found.misplaced.append(Misplaced(shard, cut.offset, problem))
             break
-        position = cut.position
+        position, stands = cut.position, cut.position.of(STRATEGY_CHANGES)
         for partition, start in known.items():
-            changes = journal.changes[partition][start : position.changes.get(partition, start)]
+            changes = journal.changes[partition][start : stands.get(partition, start)]
             take_changes(found, journal, changes, before)
-        known |= {p: end for p, end in position.changes.items() if p in known}
+        known |= {p: end for p, end in stands.items() if p in known}
+        controls_end = position.of(CONTROLS).get(0, controls)
+        found.letters.extend(refused_controls(journal, shard, range(controls, controls_end)))
+        controls = controls_end
         ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
         found.executions.extend(executions(found.oracle, journal, shard, cut.offset, ticks))
         found.letters.extend(refused_ticks(journal, ticks))
@@ -137,7 +152,7 @@ def misplaced(journal: Journal, shard: int, before: int, known: Mapping[int, int
         return f"it goes back from {before} to {position.next_offset}"
     if position.next_offset > end:
         return f"it is {position.next_offset}, past the end of the ticks at {end}"
-    for partition, offset in position.changes.items():
+    for partition, offset in position.of(STRATEGY_CHANGES).items():
         if offset < known.get(partition, 0):
             return f"it knows less of strategy-changes-{partition} than the one before: {offset} < {known[partition]}"
         if offset > len(journal.changes.get(partition, ())):
@@ -157,6 +172,13 @@ def take_changes(found: Expected, journal: Journal, changes: list[InputChange], 
         if each.refused and found.oracle.shard == 0:
             topic, record = journal.names.strategy_changes, each.record
             found.letters.append(Refused(topic, record.partition, record.offset, each.refused))
+
+
+def refused_controls(journal: Journal, shard: int, offsets: range) -> Iterator[Refused]:
+    """The letters of controls that one checkpoint has taken; they too are the first shard's to write."""
+    for each in journal.controls if shard == 0 else ():
+        if each.refused and each.record.offset in offsets:
+            yield Refused(journal.names.controls, each.record.partition, each.record.offset, each.refused)
 
 
 def refused_ticks(journal: Journal, ticks: list[InputTick]) -> Iterator[Refused]:

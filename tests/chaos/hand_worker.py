@@ -3,21 +3,25 @@
 The audit is tested on what it leaves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
 
+from streams.core.agreement import Agreement, Told
 from streams.core.events import Tick, Tombstone
 from streams.core.executions import Executions
 from streams.core.shard import Shard, Ticks
 from streams.core.state_rows import StateRows
+from streams.core.turning import Turning
 from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Encoder
 from streams.kafka.dead_letters import Refused, dead_letter
 from streams.kafka.registry import FileSchemas
+from streams.kafka.turn_records import pair_of
 from streams.reference_data import load_conditions
 from streams.settings import Settings
+from streams.topic_names import STRATEGY_CHANGES
 from tests.chaos.journal import InputChange, InputTick, Journal, shard_of
 from tests.chaos.rig import Out, outputs
 
@@ -32,14 +36,38 @@ class HandShard:
             return shard_of(key, shards) == shard
 
         self.names, self.number = settings.topics, shard
-        self.shard = Shard(load_conditions(), owns=mine, is_home=mine)
+        self.shard = Shard(load_conditions(), owns=mine, is_home=mine, alone=False)
+        self.turning = Turning(self.shard, Agreement(shard, shards, mine))
         self.executions = Executions(self.shard, self.names.ticks, shard, EXECUTION_SCHEMA)
         self.rows = StateRows(self.shard)
-        self.encoder = Encoder(FileSchemas(), ["dead_letter"])
+        self.encoder = Encoder(FileSchemas(), ["dead_letter", "turn"])
+        self.taken = self.next_offset = self.heard = 0
+        self.known: dict[int, int] = {}
 
-    def checkpoint(
-        self, changes: list[InputChange], ticks: list[InputTick], next_offset: int, known: Mapping[int, int]
-    ) -> Iterator[Out]:
+    def goes_on(self, journal: Journal, told: list[Told], ticks_at_once: int) -> Iterator[Out]:
+        """One checkpoint: so many ticks, if they may be decided yet, with as large a share of the changes."""
+        ticks = journal.ticks[self.number]
+        part = ticks[self.taken : self.taken + ticks_at_once]
+        share = (self.taken + len(part)) / len(ticks) if ticks else 1
+        ends = {p: max(self.known.get(p, 0), int(len(all_of) * share)) for p, all_of in journal.changes.items()}
+        changes = [each for p, end in ends.items() for each in journal.changes[p][self.known.get(p, 0) : end]]
+        self.known = ends
+        for each in told[self.heard :]:
+            self.turning.take(each)
+        self.heard = len(told)
+        yield from self.checkpoint(changes, part, told)
+
+    def is_done(self, journal: Journal) -> bool:
+        """Whether it has nothing to decide and nothing to tell."""
+        return self.taken == len(journal.ticks[self.number]) and not self.turning.has_to_tell
+
+    def _free(self, ticks: list[InputTick]) -> list[InputTick]:
+        """Those that may be decided as strategies are now."""
+        good = [(at, each.tick) for at, each in enumerate(ticks) if each.tick is not None]
+        free = self.turning.free(columns_of(self.shard, [tick for _, tick in good]), begun=False).ticks
+        return ticks[: good[free][0]] if free < len(good) else ticks
+
+    def checkpoint(self, changes: list[InputChange], waiting: list[InputTick], told: list[Told]) -> Iterator[Out]:
         """What one checkpoint sends."""
         for change in changes:
             if isinstance(change.change, Tombstone):
@@ -48,6 +76,14 @@ class HandShard:
                 self.shard.change(change.change)
             if change.refused and self.number == 0:
                 yield self._letter(self.names.strategy_changes, change)
+        tells = self.turning.tell()
+        told += tells
+        for each in tells:
+            key, value = pair_of(each, self.encoder)
+            yield Out(self.names.turns, key, value, 0)
+        ticks = self._free(waiting)
+        self.taken += len(ticks)
+        self.next_offset = ticks[-1].record.offset + 1 if ticks else self.next_offset
         good = [(each.record.offset, each.tick) for each in ticks if each.tick is not None]
         fires = self.shard.step(columns_of(self.shard, [tick for _, tick in good]))
         self.rows.note(fires)
@@ -56,7 +92,8 @@ class HandShard:
         for tick in ticks:
             if tick.refused:
                 yield self._letter(self.names.ticks, tick)
-        for topic, records in zip(self.names.changelogs, self.rows.encode(next_offset, known), strict=True):
+        inputs = {(STRATEGY_CHANGES, partition): offset for partition, offset in self.known.items()}
+        for topic, records in zip(self.names.changelogs, self.rows.encode(self.next_offset, inputs), strict=True):
             yield from outputs(topic, records, self.number)
 
     def _letter(self, topic: str, refused: InputTick | InputChange) -> Out:
@@ -78,14 +115,10 @@ def columns_of(shard: Shard, ticks: list[Tick]) -> Ticks:
 
 
 def work(settings: Settings, journal: Journal, ticks_at_once: int) -> Iterator[Out]:
-    """Work up a run's input: in each checkpoint so many ticks, with as large a share of the changes."""
-    for number in range(journal.shards):
-        shard, ticks = HandShard(settings, number, journal.shards), journal.ticks[number]
-        known = dict.fromkeys(journal.changes, 0)
-        for start in range(0, len(ticks), ticks_at_once):
-            part = ticks[start : start + ticks_at_once]
-            share = (start + len(part)) / len(ticks)
-            ends = {p: max(known[p], int(len(all_of) * share)) for p, all_of in journal.changes.items()}
-            changes = [each for p, end in ends.items() for each in journal.changes[p][known[p] : end]]
-            yield from shard.checkpoint(changes, part, part[-1].record.offset + 1, ends)
-            known = ends
+    """Work up a run's input, the shards in turns: they wait for each other where strategies turn."""
+    shards = [HandShard(settings, number, journal.shards) for number in range(journal.shards)]
+    told: list[Told] = []
+    while not all(shard.is_done(journal) for shard in shards):
+        for shard in shards:
+            if not shard.is_done(journal) or shard.heard < len(told):
+                yield from shard.goes_on(journal, told, ticks_at_once)

@@ -9,7 +9,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from streams.core.executions import EncodedRecords
 from streams.topic_names import TopicNames
-from tests.chaos.market import BY_KEY, TICKS, Sent
+from tests.chaos.market import BY_KEY, Sent
 
 CHANGE_PARTITIONS: Final = 2
 EXECUTION_PARTITIONS: Final = 3
@@ -29,7 +29,7 @@ def make_topics(bootstrap: str, names: TopicNames, shards: int) -> None:
     by_ticks = {names.ticks, names.clock, *names.changelogs}
     partitions = dict.fromkeys(names.all, 1) | dict.fromkeys(by_ticks, shards)
     partitions |= {names.strategy_changes: CHANGE_PARTITIONS, names.alert_executions: EXECUTION_PARTITIONS}
-    compacted = {names.strategy_changes, names.controls, *names.changelogs}
+    compacted = {names.strategy_changes, names.controls, names.turns, *names.changelogs}
     topics = []
     for name, count in partitions.items():
         policy = "compact" if name in compacted else "delete"
@@ -80,8 +80,7 @@ class Sender:
 def inputs(names: TopicNames, records: Iterable[Sent]) -> Iterable[Out]:
     """The records of a market, for its topics."""
     for record in records:
-        topic = names.ticks if record.topic == TICKS else names.strategy_changes
-        yield Out(topic, record.key, record.value, record.partition)
+        yield Out(names.prefix + record.topic, record.key, record.value, record.partition)
 
 
 def outputs(topic: str, records: EncodedRecords, partition: int = BY_KEY) -> Iterable[Out]:

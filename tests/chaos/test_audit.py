@@ -33,7 +33,7 @@ class Run:
         self.settings = Settings(broker=bootstrap, topic_prefix=f"{uuid.uuid4().hex[:8]}.")
         names = self.settings.topics
         make_topics(bootstrap, names, SHARDS)
-        self.sender, market = Sender(bootstrap), Market(seed=4, tickers=60, strategies=24)
+        self.sender, market = Sender(bootstrap), Market(seed=7, tickers=60, strategies=24)
         self.send(inputs(names, [*market.opening(), *market.ticks(TICKS)]))
         self.send(work(self.settings, self.read(), ticks_at_once=190))
 
@@ -232,7 +232,10 @@ def test_ticks_that_a_position_skips_are_lost(good: Journal) -> None:
 
 
 def test_a_position_that_stands_elsewhere_than_its_executions_is_found(good: Journal) -> None:
-    found(moved(good, 6, -30), "unfounded")
+    ends = [cut.position.next_offset for cut in good.rows[0].cuts]
+    far = next(at for at in range(5, len(ends)) if ends[at] - ends[at - 1] > 60)
+    with pytest.raises(AssertionError, match=r"^(lost|unfounded): "):
+        assert_exact(judged(moved(good, far, -30)))
 
 
 @pytest.mark.parametrize("exactly_once", [True, False])
@@ -242,7 +245,7 @@ def test_a_position_that_goes_back_is_found(good: Journal, exactly_once: bool) -
 
 def test_a_position_that_knows_less_of_the_strategies_is_found(good: Journal) -> None:
     row = good.rows[0].cuts[-1]
-    value = put_position(row.position._replace(changes={0: 1}))[1]
+    value = put_position(row.position._replace(inputs={("strategy-changes", 0): 1}))[1]
     journal = with_rows(good, lambda rows: [r._replace(value=value) if r.offset == row.offset else r for r in rows])
     assert "knows less of strategy-changes-0" in found(journal, "position")
 
@@ -262,10 +265,13 @@ def test_a_dead_letter_that_is_missing_repeated_or_wrong_is_found(good: Journal)
 def test_what_an_older_version_ran_in_an_attempt_that_was_cut_off_is_allowed_at_least_once(good: Journal) -> None:
     """An execution under the version before, whose tick the newer version no longer watches."""
     shards = [expect(good, shard, Rules(CONDITIONS, Mode.PER_TICKER, exactly_once=False)) for shard in range(SHARDS)]
+    timeframes = {key: version.timeframe for key, version in all_versions(good).items()}
     at, older = next(
         (at, shards[each.partition].versions[each.strategy_id][0][1])
         for at, each in enumerate(good.executions)
-        if each.fields["mode"] == "global"
+        if each.fields["scope"] == "universe"
+        and timeframes.get((each.strategy_id, shards[each.partition].versions[each.strategy_id][0][1]))
+        == each.fields["timeframe"]
         and len(shards[each.partition].versions[each.strategy_id]) > 1
         and each.fields["strategy_version"] > shards[each.partition].versions[each.strategy_id][0][1]
     )
@@ -290,7 +296,7 @@ def late_fires(good: Journal) -> Iterator[tuple[int, Execution]]:
                 continue
             timeframe = parse_timeframe(strategy.timeframe)
             bucket_ms = bucket_start(tick.tick.ts_ms, timeframe, strategy.time_zone, strategy.session)
-            if (each.strategy_id, tick.tick.ticker, bucket_ms) not in has_run:
+            if has_run.isdisjoint((each.strategy_id, ticker, bucket_ms) for ticker in (tick.tick.ticker, "")):
                 cause = {**each.fields["cause"], "first_offset": at, "last_offset": at}
                 fields = {"execution_id": "x", "bucket_ms": bucket_ms, "tickers": [tick.tick.ticker], "cause": cause}
                 yield at - since[0], each._replace(fields={**each.fields, **fields})

@@ -83,7 +83,7 @@ def plain(shard: Shard, fires: list[One], metadata: dict[str, int], room: int) -
                 "execution_id": f"{fire.strategy_id}|{fire.bucket_ms}|{TOPIC}-{PARTITION}@{fire.offset}",
                 "strategy_id": fire.strategy_id,
                 "strategy_version": strategy.version,
-                "mode": str(strategy.mode_under(shard.index.default_mode)),
+                "mode": str(strategy.mode_under(shard.index.ways.default_mode)),
                 "timeframe": strategy.timeframe,
                 "bucket_ms": fire.bucket_ms,
                 "tickers": [],

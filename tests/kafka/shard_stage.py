@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from streams.core.events import Strategy
 from streams.core.records import NO_RECORDS
+from streams.core.special_rows import Inputs
 from streams.instruments import Done, Held, ShardStatus, Unheard
 from streams.kafka.checkpoint import Emission
 from streams.kafka.deciding import Decided
@@ -113,12 +114,17 @@ class NotingTransaction:
         self.true += names(executions)
 
 
+def of_changes(offsets: Mapping[int, int]) -> dict[tuple[str, int], int]:
+    """Up to where `strategy-changes` was taken, as positions have it."""
+    return {("strategy-changes", partition): offset for partition, offset in offsets.items()}
+
+
 class Asked(NamedTuple):
     """What a shard wanted to be decided."""
 
     runs: list[tuple[int, int]]
     position: int
-    changes: dict[int, int]
+    inputs: dict[tuple[str, int], int]
     refusals: list[Any]
     in_force: list[str]
 
@@ -138,24 +144,27 @@ class NotingDeciding:
         self.free.set()
         index = SimpleNamespace(tickers=SimpleNamespace(count=1), pairs=2, nbytes=3)
         self.shard = SimpleNamespace(index=index)
+        self.turning = SimpleNamespace(has_to_tell=False)
 
     def change(self, strategy: Strategy) -> str:
         self.in_force.append(strategy.strategy_id)
         return self.problem
 
-    stand = change
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> str:
+        assert not before
+        return self.change(strategy)
 
     async def decide(
         self,
         runs: Sequence[RawRun],
         position: int,
-        changes: Mapping[int, int],
+        inputs: Inputs,
         refusals: Sequence[Any] = (),
         *,
         with_rows: bool = True,
     ) -> Decided:
         spans = [(each.start, each.position) for each in runs]
-        self.asked.append(Asked(spans, position, dict(changes), list(refusals), list(self.in_force)))
+        self.asked.append(Asked(spans, position, dict(inputs), list(refusals), list(self.in_force)))
         await self.free.wait()
         error = self.answers.popleft() if self.answers else None
         if error is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ from streams.core.asked import NOBODY, Asked
 from streams.core.events import Clock, Fire, Mode, Strategy, Tick
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard
-from streams.core.special_rows import POSITION_KEY, read_position
+from streams.core.special_rows import POSITION_KEY, Inputs, read_position
 from streams.core.state_rows import StateRows
 from streams.kafka.bad_values import Reason
 from streams.kafka.checkpoint import Emission
@@ -27,7 +27,7 @@ from streams.kafka.registry import FileSchemas, RegistryDownError
 from streams.kafka.strategy_book import Place, Refusal
 from streams.kafka.tick_values import TickValues
 from streams.kafka.whole_topic import Record
-from streams.topic_names import TopicNames
+from streams.topic_names import STRATEGY_CHANGES, TopicNames
 from tests.core.avro_bytes import TS_MS, codes, tick
 from tests.core.changelogs import Changelogs
 from tests.core.histories import (
@@ -43,7 +43,7 @@ from tests.core.histories import (
 )
 from tests.kafka.batches import Row
 from tests.kafka.given_schemas import GivenSchemas
-from tests.kafka.shard_stage import run_of
+from tests.kafka.shard_stage import of_changes, run_of
 
 TOPICS = TopicNames("w7.", "tickgate")
 PARTITIONS = 3
@@ -69,11 +69,9 @@ class Stage:
         self.offset = made.position
         return made
 
-    def decide(
-        self, runs: Sequence[RawRun], changes: Mapping[int, int] | None = None, refusals: Sequence[Refusal] = ()
-    ) -> Decided:
+    def decide(self, runs: Sequence[RawRun], inputs: Inputs | None = None, refusals: Sequence[Refusal] = ()) -> Decided:
         """Decide, and write the rows."""
-        decided = asyncio.run(self.deciding.decide(runs, self.offset, changes or {}, refusals))
+        decided = asyncio.run(self.deciding.decide(runs, self.offset, inputs or {}, refusals))
         for each in decided.emission.rows:
             (self.logs.last_update if each.topic == TOPICS.changelog("last_update") else self.logs.last_bucket).append(
                 each.records
@@ -157,13 +155,18 @@ def test_what_fires_and_what_is_kept_is_what_the_oracle_says(seed: int, mode: Mo
     for part in parts_of(events, rng):
         if isinstance(part[0], Change):
             if tell(told, part[0]):
-                assert stage.deciding.stand(part[0]) == ""
+                before = told.universes.get(part[0].strategy_id, frozenset())
+                assert stage.deciding.stand(part[0], before) == ""
             continue
-        decided = stage.decide(runs_of(stage, part, rng))
-        found += pairs(decided.emission)
-        counted += decided.done.fired_pairs
-        assert decided.done.executions == len(executions(decided.emission))
-        assert decided.done.ticks == decided.ticks == len(part)
+        left, ticks = runs_of(stage, part, rng), 0
+        while left:  # where strategies turn, an emission ends
+            decided = stage.decide(left)
+            left, ticks = [*decided.left], ticks + decided.ticks
+            found += pairs(decided.emission)
+            counted += decided.done.fired_pairs
+            assert decided.done.executions == len(executions(decided.emission))
+            assert decided.done.ticks == decided.ticks
+        assert ticks == len(part)
     fires: list[Fire] = fires_of_oracle(oracle, events)
     assert sorted(found) == sorted((fire.strategy_id, fire.ticker, fire.bucket_ms) for fire in fires)
     assert counted == len(fires)
@@ -184,11 +187,11 @@ def test_an_execution_tells_what_caused_it() -> None:
     assert execution["cause"] == {"topic": "w7.ticks", "partition": 2, "first_offset": 11, "last_offset": 13}
 
 
-def test_the_last_row_says_where_the_shard_goes_on_and_on_which_changes_it_stands() -> None:
+def test_the_last_row_says_where_the_shard_goes_on_and_on_which_inputs_it_stands() -> None:
     stage = Stage()
-    decided = stage.decide([stage.run([tick(), tick()])], {0: 5, 3: 9})
+    decided = stage.decide([stage.run([tick(), tick()])], of_changes({0: 5, 3: 9}))
     position = position_row(decided.emission)
-    assert (position.next_offset, dict(position.changes)) == (12, {0: 5, 3: 9})
+    assert (position.next_offset, dict(position.inputs)) == (12, of_changes({0: 5, 3: 9}))
     assert decided.emission.position == 12
     assert [each.topic for each in decided.emission.rows] == list(TOPICS.changelogs)
 
@@ -197,14 +200,14 @@ def test_without_runs_there_are_letters_and_a_position() -> None:
     stage = Stage()
     record = Record(1, 77, b"s1", b"rubbish", (("trace", b"x"),))
     refusal = Refusal(Place(1, 77), record, Reason("wrong_magic", "the first byte", "frame it"))
-    decided = stage.decide([], {1: 78}, [refusal])
+    decided = stage.decide([], of_changes({1: 78}), [refusal])
     (letter,) = letters(decided.emission)
     told = ("w7.strategy-changes", 1, 77, "wrong_magic", "frame it", b"s1", b"rubbish")
     fields = ("topic", "partition", "offset", "reason", "remedy", "key", "value")
     assert tuple(letter[name] for name in fields) == told
     assert letter["to"] == ("w7.strategy-changes.dlq", 0)
     assert decided.emission.letters[0].letters[0][1] == 0  # a record has no time before 1970
-    assert position_row(decided.emission).changes == {1: 78}
+    assert position_row(decided.emission).of(STRATEGY_CHANGES) == {1: 78}
     assert decided.refused == {}  # these are counted where they are found
 
 
@@ -311,7 +314,7 @@ def test_asked_for_strategies_are_told_of_in_the_log_where_it_debugs(caplog: pyt
         stage.decide([stage.run([tick(ticker) for ticker in tickers])])
     stage.decide([stage.run([tick(b"A", TS_MS - 60_000)])])
     stage.deciding.stand(Strategy("all", "1h"))
-    stage.decide([stage.run([tick(b"X")])])
+    stage.decide([stage.run([tick(b"X", TS_MS + 3_600_000)])])
     assert [message for message in caplog.messages if message.startswith(("Processing", "Strategy"))] == [
         "Processing strategy s1 with 2 tickers: [A, B]",
         "Strategy s1 skipped - no universe tickers updated (3 in universe, 1 updated)",

@@ -11,7 +11,7 @@ from streams.core.special_rows import Position
 from streams.kafka.fetch import Bounds
 from streams.kafka.shard_states import MOVES, State
 from tests.kafka.owned_stage import Stage, staged
-from tests.kafka.shard_stage import at_rest, run, until
+from tests.kafka.shard_stage import at_rest, of_changes, run, until
 
 LEGAL = {
     *(("recovering", new) for new in ("running", "stopped", "draining")),
@@ -142,8 +142,8 @@ def test_a_position_behind_the_end_stops_the_shard_with_a_remedy() -> None:
 
 def test_a_shard_stands_where_its_rows_say() -> None:
     async def story(stage: Stage) -> None:
-        stage.shard.restored(stage.as_deciding, Position(17, 0, 0, {}), 40, {0: 3})
-        assert (stage.shard.next_offset, stage.shard.committed, stage.shard.news.changes) == (17, 17, {0: 3})
+        stage.shard.restored(stage.as_deciding, Position(17, 0, 0, {}), 40, of_changes({0: 3}))
+        assert (stage.shard.next_offset, stage.shard.committed, stage.shard.news.inputs) == (17, 17, of_changes({0: 3}))
         assert stage.transaction.end == 40
 
     staged(story)

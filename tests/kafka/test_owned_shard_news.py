@@ -7,7 +7,7 @@ from streams.kafka.bad_values import Reason
 from streams.kafka.strategy_book import Change, Place, Refusal
 from streams.kafka.whole_topic import Record
 from tests.kafka.owned_stage import SECOND, Stage, staged
-from tests.kafka.shard_stage import at_rest, run, until
+from tests.kafka.shard_stage import at_rest, of_changes, run, until
 
 
 def change(offset: int, strategy_id: str = "s1", partition: int = 0) -> Change:
@@ -30,7 +30,10 @@ def test_a_change_is_in_force_with_the_next_emission_and_not_before() -> None:
         await stage.shard.put(run(1, 2))
         stage.deciding.free.set()
         await until(lambda: stage.shard.committed == 2)
-        assert [(asked.in_force, asked.changes) for asked in stage.deciding.asked] == [([], {}), (["s1"], {SECOND: 9})]
+        assert [(asked.in_force, asked.inputs) for asked in stage.deciding.asked] == [
+            ([], {}),
+            (["s1"], of_changes({SECOND: 9})),
+        ]
 
     staged(story)
 
@@ -43,7 +46,7 @@ def test_a_quiet_shard_takes_changes_when_it_is_woken_and_makes_nothing_true_for
         stage.shard.tell(change(5))
         stage.shard.tell(change(3, partition=SECOND))
         stage.shard.wake()
-        await until(lambda: stage.shard.news.changes == {0: 6, SECOND: 4})
+        await until(lambda: stage.shard.news.inputs == of_changes({0: 6, SECOND: 4}))
         await at_rest()
         assert stage.deciding.asked == []
         assert stage.transaction.calls() == []
@@ -70,7 +73,7 @@ def test_refused_changes_become_letters_also_where_there_are_no_ticks() -> None:
         stage.shard.wake()
         await until(lambda: bool(stage.positions))
         assert stage.deciding.asked[0].refusals == [refusal(7)]
-        assert (stage.deciding.asked[0].position, stage.deciding.asked[0].changes) == (4, {0: 8})
+        assert (stage.deciding.asked[0].position, stage.deciding.asked[0].inputs) == (4, of_changes({0: 8}))
         await stage.shard.put(run(4, 6))
         await until(lambda: stage.shard.committed == 6)
         assert stage.deciding.asked[1].refusals == []  # once

@@ -48,7 +48,7 @@ def test_strategies_change_only_between_two_checkpoints() -> None:
         await until(lambda: stage.deciding.in_force == ["s1"])
         await until(lambda: stage.shard.committed == 3)
         before = [asked for asked in stage.deciding.asked if asked.runs]
-        assert [(asked.in_force, asked.changes) for asked in before] == [([], {})] * 3
+        assert [(asked.in_force, asked.inputs) for asked in before] == [([], {})] * 3
 
     staged(story, ahead=True)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.core.agreement import Agreement
 from streams.core.events import Strategy
 from streams.core.shard import Shard
 from streams.core.state_rows import StateRows
@@ -16,25 +17,27 @@ from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Deciding, Layout, Tools
 from streams.kafka.fetch import Bounds
+from streams.kafka.other_books import ControlBook, TurnBook
 from streams.kafka.registry import FileSchemas
 from streams.kafka.rows_reader import Log
 from streams.kafka.run_queue import Room
 from streams.kafka.shard_states import State
-from streams.kafka.shards import Makers, Shards
+from streams.kafka.shards import Books, Makers, Shards
 from streams.kafka.strategy_book import Change, Place, Refusal, StrategyBook
 from streams.kafka.surroundings import Surroundings
 from streams.kafka.tick_values import TickValues
 from streams.kafka.whole_topic import Record
-from streams.topic_names import TopicNames
+from streams.topic_names import CONTROLS, STRATEGY_CHANGES, TURNS, TopicNames
 from tests.core.avro_bytes import tick
 from tests.core.histories import CONDITIONS
 from tests.kafka.batches import Row
-from tests.kafka.shard_stage import NotingInstruments, NotingTransaction, run, run_of, until
+from tests.kafka.shard_stage import NotingInstruments, NotingTransaction, of_changes, run, run_of, until
 
 TOPICS = TopicNames("w7.", "tickgate")
 LAYOUT = Layout(TOPICS, 3, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1})
 ROOM = Room(10, 1 << 20, 1000)
 TOOLS = Tools(LAYOUT, TickValues(FileSchemas()), Encoder(FileSchemas(), ("execution", "dead_letter")))
+BOOKS = {STRATEGY_CHANGES, CONTROLS, TURNS}
 HANGS_S = 60
 
 
@@ -47,6 +50,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.book = StrategyBook(TOPICS.strategy_changes, 1, Decoder(FileSchemas(), "strategy_change"))
+        controls = ControlBook(TOPICS.controls, 1, Decoder(FileSchemas(), "control"))
+        turns = TurnBook(TOPICS.turns, 1, Decoder(FileSchemas(), "turn"))
         self.instruments = NotingInstruments()
         self.transactions: list[NotingTransaction] = []
         self.sought: list[tuple[int, int]] = []
@@ -63,8 +68,8 @@ class Stage:
 
         around = Surroundings(TOPICS.ticks, seek, bounds, self.instruments, lambda *_: None, lambda *_: None, ROOM)
         reader: Any = None
-        make = Makers(lambda _: Shard(CONDITIONS), transaction, reader)
-        self.shards = Shards(self.book, make, None, TOOLS, around)
+        make = Makers(lambda _: Shard(CONDITIONS), transaction, lambda p: Agreement(p, 4, lambda _: True), reader)
+        self.shards = Shards(Books(self.book, controls, turns), make, None, TOOLS, around)
 
     async def recovered(self, *partitions: int) -> None:
         """These are assigned, and recovered."""
@@ -109,7 +114,7 @@ def rows_of_a_shard(partition: int, position: int, changes: dict[int, int]) -> l
     deciding = Deciding(partition, shard, StateRows(shard), TOOLS)
     deciding.stand(Strategy("s1", "1m", frozenset({"AAPL"})))
     ticks = run_of([Row(0, value=tick(b"AAPL"))], topic=TOPICS.ticks, partition=partition)
-    emission = asyncio.run(deciding.decide([ticks], position, changes)).emission
+    emission = asyncio.run(deciding.decide([ticks], position, of_changes(changes))).emission
     found = []
     for outgoing, table in zip(emission.rows, ("last_update", "last_bucket"), strict=True):
         records = outgoing.records
@@ -133,7 +138,7 @@ def test_a_worker_is_ready_when_what_it_owns_has_been_sought(completed: list[Any
 
     staged(story)
     (asked,) = completed
-    assert {each for each in asked if each[0] != "strategies"} == {
+    assert {each for each in asked if each[0] not in BOOKS} == {
         (table, partition) for table in ("last_update", "last_bucket") for partition in (0, 1)
     }
 
@@ -160,7 +165,7 @@ def test_a_shard_goes_on_where_its_rows_say_with_what_they_hold() -> None:
         await stage.shards.recovered()
         assert (stage.shards.position(0), stage.shards.position(1)) == (None, 17)
         assert stage.transactions[1].end == len(handed_over[1][1].columns)
-        assert stage.shards.owned[1].news.changes == {0: 3}
+        assert stage.shards.owned[1].news.inputs == of_changes({0: 3})
         stage.shards.seeked({1: (17, Bounds(0, 18)), 0: (0, Bounds(0, 0))})
         ticks = run_of([Row(0, value=tick(b"AAPL"))], 17, topic=TOPICS.ticks, partition=1)
         await stage.shards.take([ticks])
@@ -221,7 +226,7 @@ def test_what_changes_while_a_shard_is_made_is_not_missed() -> None:
         stage.shards.told(Change(Place(0, 8), Strategy("late", "1m")))
         await recovering
         stage.shards.seeked({0: (0, Bounds(0, 0))})
-        await until(lambda: stage.shards.owned[0].news.changes == {0: 9})
+        await until(lambda: stage.shards.owned[0].news.inputs == of_changes({0: 9}))
         deciding = stage.shards.owned[0].deciding
         assert deciding is not None
         assert deciding.shard.strategy_ids == ["late"]
@@ -235,7 +240,7 @@ def test_every_shard_hears_of_changes_and_one_alone_of_refusals() -> None:
         stage.book.told(refusal(3))
         stage.book.told(Change(Place(0, 4), Strategy("s1", "1m")))
         stage.shards.refresh()
-        await until(lambda: all(owned.news.changes == {0: 5} for owned in stage.shards.owned.values()))
+        await until(lambda: all(owned.news.inputs == of_changes({0: 5}) for owned in stage.shards.owned.values()))
         await until(lambda: stage.transactions[0].calls().count("commit") == 1)
         assert stage.transactions[1].calls().count("commit") == 0
 
