@@ -5,6 +5,7 @@ the flags. A shard that dies goes on from its last checkpoint, with the log and 
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
 from typing import NamedTuple
@@ -16,11 +17,12 @@ from streams.core.agreement import Agreement, Call, Called, Decision, Ledger, No
 from streams.core.events import Fire, Mode, Status, Strategy, Tick
 from streams.core.flags import PER_TICKER_THROTTLE, Control, Flags, Scope
 from streams.core.limits import NEVER
+from streams.core.oracle import Oracle
 from streams.core.shard import Shard, part_of
 from streams.core.state_rows import StateRows
 from streams.core.turning import Turning
 from streams.core.turns import UNTURNED, Turn, Way, turn_at, universe_before
-from tests.core.changelogs import Changelogs
+from tests.core.changelogs import Changelogs, remembered
 from tests.core.histories import CONDITIONS, seeded, ticks_of
 
 SHARDS = 4
@@ -90,6 +92,10 @@ class Sim:
         self.world, self.number = world, number
         self.logs = Changelogs()
         self.position = 0
+        self.lived: list[Strategy | Tick] = []
+        """What its checkpoints stand on, in order."""
+        self.lived_changes = 0
+        self.fires: list[Fire] = []
         self.begin(first=True)
 
     def is_mine(self, name: str) -> bool:
@@ -150,6 +156,11 @@ class Sim:
             return
         self.rows.note(fires)
         self.position += free.ticks
+        versions = world.changes[self.lived_changes : self.changed]
+        self.lived += [each for each in versions if isinstance(each, Strategy)]
+        self.lived += batch[: free.ticks]
+        self.lived_changes = self.changed
+        self.fires += self.shard.named(self.shard.in_order(fires, free.ticks))
         world.told += told
         for fire in self.shard.named(fires):
             version = self.shard.index.entries[fire.strategy_id].strategy.version
@@ -205,7 +216,51 @@ def assert_holds(seed: int) -> Counter[str]:
         universe = {fire.ticker} if fire.ticker else universe_of(world, sid, version) or TICKERS
         ran.update((sid, ticker, fire.bucket_ms) for ticker in universe)
     assert max(ran.values(), default=1) == 1, f"seed {seed}: {ran.most_common(3)}"
+    for sim in sims:
+        assert_as_the_oracle_has_it(sim, seed)
     return seen
+
+
+class PartOracle(Oracle):
+    """The oracle over one shard, with all turns that are decided in the end."""
+
+    def __init__(self, sim: Sim) -> None:
+        super().__init__(CONDITIONS)
+        self.sim = sim
+        self.turns |= {sid: each.turns for sid, each in sim.turning.agreement.ledger.decisions.items()}
+
+    def _turn_if_wanted(self, sid: str) -> None:
+        """All that is wanted is among the turns."""
+
+    def _decide(self, sid: str, turn: Turn | None) -> None:
+        super()._decide(sid, turn)
+        if not self.sim.is_mine(sid):
+            self.whole.discard(sid)
+
+    def start_pairs(self, sid: str, tickers: Iterable[str], floor_ms: int) -> None:
+        super().start_pairs(sid, filter(self.sim.is_mine, tickers), floor_ms)
+
+
+def assert_as_the_oracle_has_it(sim: Sim, seed: int) -> None:
+    """The shard fired, and remembers, what the oracle does that has always known every turn."""
+    oracle, fires = PartOracle(sim), list[Fire]()
+    for event in sim.lived:
+        if isinstance(event, Strategy):
+            oracle.change(event)
+        else:
+            fires += oracle.tick(event)
+    assert sim.fires == fires, f"seed {seed}, shard {sim.number}"
+    ran = {
+        ticker: {
+            sid: bucket_ms
+            for sid, buckets in oracle.last_bucket.items()
+            if (bucket_ms := max(buckets.get(ticker, NEVER), oracle.every_ticker_ran.get(sid, NEVER))) > NEVER
+            and ticker in buckets
+        }
+        for ticker in filter(sim.is_mine, TICKERS)
+    }
+    sim.rows.encode(sim.position)  # so that whole runs are remembered
+    assert remembered(sim.shard) == {ticker: of for ticker, of in ran.items() if of}, f"seed {seed}, shard {sim.number}"
 
 
 def test_no_bucket_is_ever_decided_in_two_ways_and_nobody_waits_for_ever() -> None:
