@@ -13,6 +13,7 @@ A strategy is encoded as it stands, so fires are encoded before the next change 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -83,9 +84,9 @@ class Executions:
         groups = Groups(sent.strategy, first, first + np.int32(1), *spans)
         return self._put(groups, sent.members, offsets, self._wire(metadata))
 
-    @property
+    @cached_property
     def room(self) -> int:
-        """What the tickers of one execution may take, where it has no metadata."""
+        """What the tickers of one execution may take, where it has no metadata. Asked for with each run of ticks."""
         return self._room(self._wire(NO_COUNTS))
 
     def _put(self, groups: Groups, members: Int32s, offsets: Int64s, wire: Wire) -> EncodedRecords:
