@@ -149,9 +149,10 @@ def gather_members(
 
 @compiled
 def put(out: Bytes, at: int, data: Bytes, start: int, end: int) -> int:
-    """Write bytes; returns where they end."""
-    for k in range(end - start):
-        out[at + k] = data[start + k]
+    """Write bytes; returns where they end. By way of slices the compiler sees one copy, and not a loop of bytes."""
+    there, these = out[at : at + end - start], data[start:end]
+    for k in range(len(these)):
+        there[k] = these[k]
     return at + end - start
 
 

@@ -52,7 +52,7 @@ class EncodedRecords:
         """One record's value."""
         return None if self.value_start[i] < 0 else self.data[self.value_start[i] : self.value_end[i]].tobytes()
 
-    def picked(self, which: Int64s) -> "EncodedRecords":
+    def picked(self, which: Int64s | slice) -> "EncodedRecords":
         """Some of the records; the buffer is shared."""
         starts = (self.key_start[which], self.key_end[which], self.value_start[which], self.value_end[which])
         return EncodedRecords(self.data, *starts, self.ts_ms[which])
@@ -72,19 +72,14 @@ def records_of(pairs: Iterable[tuple[bytes, bytes | None]], ts_ms: int) -> Encod
 
 def concatenated(parts: Sequence[EncodedRecords]) -> EncodedRecords:
     """The records of several, one behind the other."""
-    bases = np.cumsum([0, *(len(part.data) for part in parts)], dtype=np.int64)
-    columns = [
-        (
-            part.data,
-            part.key_start + base,
-            part.key_end + base,
-            np.where(part.value_start < 0, NULL, part.value_start + base),
-            np.where(part.value_start < 0, NULL, part.value_end + base),
-            part.ts_ms,
-        )
-        for part, base in zip(parts, bases, strict=False)
-    ]
-    return EncodedRecords(*map(np.concatenate, zip(*columns, strict=True)))
+    sizes, counts = [len(part.data) for part in parts], [part.count for part in parts]
+    base = np.repeat(np.cumsum([0, *sizes[:-1]], dtype=np.int64), counts)
+    data, key_start, key_end, value_start, value_end, ts_ms = (
+        np.concatenate([getattr(part, column) for part in parts]) for column in EncodedRecords.__slots__
+    )
+    base_of_value = np.where(value_start < 0, 0, base)
+    spans = (key_start + base, key_end + base, value_start + base_of_value, value_end + base_of_value)
+    return EncodedRecords(data, *spans, ts_ms)
 
 
 NO_RECORDS: Final = EncodedRecords(np.zeros(0, np.uint8), *np.zeros((5, 0), np.int64))
@@ -135,8 +130,9 @@ def put_bytes(out: Bytes, at: int, data: Bytes, start: int, end: int) -> int:
     if start < 0:
         return put_varint(out, at, -1)
     at = put_varint(out, at, end - start)
-    for k in range(end - start):
-        out[at + k] = data[start + k]
+    there, these = out[at : at + end - start], data[start:end]  # so the compiler sees one copy, and not a loop of bytes
+    for k in range(len(these)):
+        there[k] = these[k]
     return at + end - start
 
 
@@ -144,6 +140,17 @@ def put_bytes(out: Bytes, at: int, data: Bytes, start: int, end: int) -> int:
 def bytes_size(start: int, end: int) -> int:
     """What `put_bytes` writes."""
     return 1 if start < 0 else varint_size(end - start) + end - start
+
+
+@compiled
+def room_for(key_start: Int64s, key_end: Int64s, value_start: Int64s, value_end: Int64s, first: int, most: int) -> int:
+    """What the records from `first` on may take, and no more than `most` where there are several."""
+    room = 0
+    for i in range(first, len(key_start)):
+        room += key_end[i] - key_start[i] + value_end[i] - value_start[i] + MOST_RECORD_OVERHEAD
+        if room >= most:
+            return room if i == first else most
+    return room
 
 
 @compiled
@@ -213,10 +220,10 @@ def partitions_of(records: EncodedRecords, partitions: int) -> Int32s:
 def by_partition(records: EncodedRecords, partitions: int) -> list[tuple[int, EncodedRecords]]:
     """The records that go to each partition, in the order they were in; partitions without any are left out."""
     where = partitions_of(records, partitions)
-    order = np.argsort(where, kind="stable")
+    ordered = records.picked(np.argsort(where, kind="stable"))
     ends = np.cumsum(np.bincount(where, minlength=partitions)).tolist()
     spans = zip([0, *ends], ends, strict=False)
-    return [(p, records.picked(order[start:end])) for p, (start, end) in enumerate(spans) if end > start]
+    return [(p, ordered.picked(slice(start, end))) for p, (start, end) in enumerate(spans) if end > start]
 
 
 def append_all(builder: Builder, records: EncodedRecords, at: int = 0) -> int:
@@ -235,10 +242,8 @@ def append_all(builder: Builder, records: EncodedRecords, at: int = 0) -> int:
 
 def section(records: EncodedRecords, at: int, max_bytes: int) -> tuple[Section, int]:
     """Lay out records from `at` on until `max_bytes`, but one at least; returns which comes next."""
-    keys, values = records.key_end[at:] - records.key_start[at:], records.value_end[at:] - records.value_start[at:]
-    most = keys + values + MOST_RECORD_OVERHEAD
-    out = np.empty(max(int(most[0]), min(max_bytes, int(most.sum()))), np.uint8)
     spans = (records.key_start, records.key_end, records.value_start, records.value_end)
+    out = np.empty(room_for(*spans, at, max_bytes), np.uint8)
     after, used = put_records(records.data, *spans, records.ts_ms, at, max_bytes, out)
     times = records.ts_ms[at:after]
     return Section(out[:used], after - at, int(times[0]), int(times.max())), after

@@ -1,7 +1,8 @@
 """A producer of our own batches: opened anew rather than mended; how sending failed it says in our words."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
 from typing import Any, ClassVar, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -18,8 +19,8 @@ from aiokafka.errors import (
 
 from streams.core.records import EncodedRecords, by_partition, concatenated
 from streams.kafka.dead_letters import Letter
-from streams.kafka.laid_out_batch import batches
-from streams.kafka.sending import NO_ANSWER, all_of, end_of, ended
+from streams.kafka.laid_out_batch import LaidOutBatch, batches
+from streams.kafka.sending import NO_ANSWER, OnItsWay, all_of, end_of, ended, let_go_of
 
 BATCH_BYTES: Final = 900_000
 """One batch, before compression; brokers take one MiB unless told otherwise."""
@@ -148,22 +149,36 @@ class Producing:
 
     async def _send(self, outgoing: Sequence[Outgoing], letters: Sequence[Letters] = ()) -> dict[Sent, int]:
         """Send, and wait until all of it is acknowledged; returns where each partition then ends."""
-        by_place: dict[Sent, list[EncodedRecords]] = {}
-        for each in outgoing:
-            by_place.setdefault((each.topic, each.partition), []).append(each.records)
-        sending = [self._send_records(place, records) for place, records in by_place.items()]
-        ends = await all_of([*sending, *(self._send_letters(each) for each in letters)])
-        return dict(zip(by_place, ends, strict=False))
+        if not letters:  # a task for each is a good part of what it costs to send little
+            return await self._send_records(outgoing)
+        ends: dict[Sent, int] = {}
 
-    async def _send_records(self, place: Sent, records: Sequence[EncodedRecords]) -> int:
-        """The records of one partition in their order, batch by batch, the next while one is on its way."""
-        on_their_way = []
-        for each in records:
-            made = batches(each, compression=self._compression, transactional=self.transactional, max_bytes=BATCH_BYTES)
-            for batch in made:
-                sent = await self._ready.send_batch(batch, place[0], partition=place[1])
-                on_their_way.append((sent, batch.record_count()))
-        return await end_of(on_their_way)
+        async def send_records() -> int:
+            ends.update(await self._send_records(outgoing))
+            return 0
+
+        await all_of([send_records(), *(self._send_letters(each) for each in letters)])
+        return ends
+
+    async def _send_records(self, outgoing: Sequence[Outgoing]) -> dict[Sent, int]:
+        """The records of each partition in their order, batch by batch, the next while one is on its way."""
+        made: dict[Sent, list[Iterator[LaidOutBatch]]] = {}
+        for topic, partition, records in outgoing:
+            made.setdefault((topic, partition), []).append(self._batches(records))
+        on_their_way: dict[Sent, list[OnItsWay]] = {place: [] for place in made}
+        try:
+            for side_by_side in zip_longest(*map(chain.from_iterable, made.values())):
+                for place, batch in zip(made, side_by_side, strict=True):
+                    if batch is not None:
+                        sent = await self._ready.send_batch(batch, place[0], partition=place[1])
+                        on_their_way[place].append((sent, batch.record_count()))
+            return {place: await end_of(sent) for place, sent in on_their_way.items()}
+        except BaseException:
+            let_go_of([each for sent in on_their_way.values() for each in sent])
+            raise
+
+    def _batches(self, records: EncodedRecords) -> Iterator[LaidOutBatch]:
+        return batches(records, compression=self._compression, transactional=self.transactional, max_bytes=BATCH_BYTES)
 
     async def _send_letters(self, letters: Letters) -> int:
         """Dead letters are few, and have headers: record by record."""

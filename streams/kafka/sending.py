@@ -45,10 +45,23 @@ async def given_up(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def end_of(on_their_way: Sequence[tuple[Any, int]]) -> int:
-    """Wait for the acknowledgements of batches; the offset behind the last record."""
-    acknowledged = await asyncio.gather(*(future for future, _ in on_their_way))
-    return int(acknowledged[-1].offset) + on_their_way[-1][1] if acknowledged else 0
+OnItsWay = tuple[asyncio.Future[Any], int]
+"""What a batch waits for, and how many records are in it."""
+
+
+async def end_of(on_their_way: Sequence[OnItsWay]) -> int:
+    """Wait for the acknowledgements of batches; the offset behind the last record. Most come in one answer."""
+    end = 0
+    for acknowledged, count in on_their_way:
+        end = int((await acknowledged).offset) + count
+    return end
+
+
+def let_go_of(on_their_way: Sequence[OnItsWay]) -> None:
+    """Wait no more for any; what became of those that have ended has been heard, or does not matter any more."""
+    for future, _ in on_their_way:
+        if not future.cancel() and not future.cancelled():
+            future.exception()
 
 
 async def ended(producer: AIOKafkaProducer) -> None:
