@@ -23,6 +23,8 @@ from streams.kafka.deciding import Layout, Tools
 from streams.kafka.discoveries import Discoveries
 from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
+from streams.kafka.mending import Mending
+from streams.kafka.mending import Tools as MendingTools
 from streams.kafka.outbox import Patience
 from streams.kafka.partitions import Here, Homes
 from streams.kafka.registry import Schemas
@@ -62,6 +64,7 @@ class Parts(NamedTuple):
     shards: Shards
     book: StrategyBook
     discoveries: Discoveries
+    mending: Mending
     state: Mapping[str, tables.StateTable]
     strategies: tables.StrategiesTable
 
@@ -74,6 +77,8 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
     )
     shards = make_shards(given, told, book, lambda: app.consumer)
     discoveries = make_discoveries(given, told, book, lambda: app.consumer)
+    catch_up = partial(book.catch_up, partial(make_consumer, settings))
+    mending = Mending(shards, MendingTools(book, catch_up, given.encoder, make_announcer(settings, "mending")))
     app = TickgateApp(settings, shards, discoveries)
     ours: dict[str, Any] = {"stop_worker": stop_worker}
     state = {
@@ -105,7 +110,7 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
     agents.clock.add(app, app.topic(topics.clock, key_serializer="raw", value_serializer="raw"), shards)
     agents.results.add(app, app.topic(topics.alert_results, key_serializer="raw", value_serializer="raw"), discoveries)
     agents.strategies.add(app, strategies.notices, book, shards)
-    return Parts(app, shards, book, discoveries, state, strategies)
+    return Parts(app, shards, book, discoveries, mending, state, strategies)
 
 
 def shown_tables(parts: Parts, partitions: int) -> Tables:

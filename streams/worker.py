@@ -157,6 +157,8 @@ class Worker:
             self._report(parts),
             self._watch(parts).work(),
         ]
+        if self._ends is None:
+            followers.append(parts.mending.work())
         if self._ends is None and self._given.settings.clock:
             followers.append(self._quiet_shards(parts).work())
         following = [asyncio.create_task(each) for each in followers]

@@ -74,11 +74,11 @@ def make_ahead(settings: Settings) -> Ahead | None:
     return Ahead(lambda: _producer(settings, client_id), settings.compression, attempt_s(settings))
 
 
-def make_announcer(settings: Settings) -> Announcer:
-    """What sends what discovery has to say."""
+def make_announcer(settings: Settings, whose: str = "discovery") -> Announcer:
+    """What sends the changes of strategies that a worker makes itself."""
 
     def producer() -> AIOKafkaProducer:
-        return _producer(settings, f"{settings.group_id}-discovery", max_request_size=MAX_RECORD_BYTES)
+        return _producer(settings, f"{settings.group_id}-{whose}", max_request_size=MAX_RECORD_BYTES)
 
     return Announcer(producer, settings.compression, attempt_s(settings))
 

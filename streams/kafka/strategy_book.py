@@ -8,6 +8,7 @@ all that was taken is in the book; so every worker holds every strategy before t
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -15,15 +16,17 @@ from aiokafka import AIOKafkaConsumer
 
 from streams.core.discovery import Origin, Standing, origin_after
 from streams.core.events import Strategy, Tombstone
+from streams.core.hidden import HiddenStrategies
+from streams.core.timeframes import bucket_rule, parse_timeframe
 from streams.errors import in_words
-from streams.kafka.bad_values import Reason
+from streams.kafka.bad_values import BadValueError, Reason
 from streams.kafka.codec import Decoder
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.packed_strategies import PackedStrategies
 from streams.kafka.registry_wait import FIRST_WAIT_S, LONGEST_WAIT_S, patiently
 from streams.kafka.rows_reader import Log, complete
 from streams.kafka.sending import NO_ANSWER
-from streams.kafka.strategy_fold import Discovered, Read, put, read
+from streams.kafka.strategy_fold import Discovered, Read, id_of, note_hidden, put, read
 from streams.kafka.whole_topic import Record
 from streams.topic_names import STRATEGY_CHANGES
 
@@ -69,6 +72,8 @@ class StrategyBook:
         self.topic, self.partitions = topic, partitions
         self.strategies = PackedStrategies()
         """Deleted ones too, until their tombstone: their version goes on counting."""
+        self.hidden = HiddenStrategies()
+        """Those whose last record does not count, up to where the topic has been read."""
         self.positions: dict[int, int] = {}
         """Of each partition, the offset up to which it is in here."""
         self.taken: dict[int, int] = {}
@@ -162,11 +167,23 @@ class StrategyBook:
         place = Place(record.partition, record.offset)
         before = None if isinstance(found, Reason) else self.standing(found.strategy_id)
         change = put(self.strategies, found)
+        self._note_hidden(record, found, refused=isinstance(change, Reason))
         if isinstance(change, Reason):
             self._refuse(Refusal(place, record, change))
         elif change is not None:
             self._note_origin(before, change, found.ts_ms if isinstance(found, Discovered) else None)
             self.told(Change(place, change))
+
+    def _note_hidden(self, record: Record, found: Read, *, refused: bool) -> None:
+        """Keep whether a strategy is hidden by its last record, or by this one no more."""
+        try:
+            strategy_id = id_of(record)
+        except BadValueError:
+            return  # no strategy has such a key
+        stands = None if refused else self.strategies.version(strategy_id)
+        left_out = note_hidden(self.hidden, strategy_id, record.partition, found, stands)
+        if left_out:
+            log.error("%s: too many records that do not count; %r is not mended", self.topic, left_out)
 
     def _note_origin(self, before: Standing | None, change: Strategy | Tombstone, discovered_ms: int | None) -> None:
         """Keep where the universe comes from, where that is not this version."""
@@ -189,7 +206,16 @@ class StrategyBook:
 
     async def _decoded(self, records: Sequence[Record]) -> list[Read]:
         """Decode, and begin again for as long as the registry is down."""
-        return await patiently(lambda: [read(record, self._decoder) for record in records], self.topic)
+        return await patiently(lambda: [with_rule(read(record, self._decoder)) for record in records], self.topic)
+
+
+def with_rule(found: Read) -> Read:
+    """Have the bucket rule made and kept, here in a thread: the first calendar takes more than a second."""
+    change = found.strategy if isinstance(found, Discovered) else found
+    if isinstance(change, Strategy):
+        with suppress(ValueError):  # one that nobody understands is skipped, with a warning, where it is put in force
+            bucket_rule(parse_timeframe(change.timeframe), change.time_zone, change.session)
+    return found
 
 
 def record_at(run: RawRun, i: int) -> Record:

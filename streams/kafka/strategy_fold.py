@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import NamedTuple
 
 from streams.core.events import Strategy, Tombstone
+from streams.core.hidden import HiddenStrategies
 from streams.core.lifecycle import Verdict, settle
 from streams.errors import shortened
 from streams.kafka.bad_values import BadValueError, Reason
@@ -66,6 +67,18 @@ def put(strategies: MutableMapping[str, Strategy], found: Read) -> Strategy | To
         return None
     problem, _, remedy = settled.reason.partition("; ")
     return Reason(f"change_{settled.verdict}", problem, remedy or "mend it, and send it as the next version")
+
+
+def note_hidden(hidden: HiddenStrategies, strategy_id: str, partition: int, found: Read, stands: int | None) -> str:
+    """Keep whether a strategy is hidden by its last record, or by this one no more; returns whom there is no room for.
+
+    `stands` is the version that stands behind the record; None, where the record was refused.
+    """
+    said = found.strategy if isinstance(found, Discovered) else found
+    if isinstance(said, Tombstone) or (isinstance(said, Strategy) and said.version == stands):
+        hidden.show(said)  # it counts, or repeats what does
+        return ""
+    return hidden.hide(strategy_id, partition, said if isinstance(said, Strategy) else None)
 
 
 def id_of(record: Record) -> str:

@@ -175,7 +175,8 @@ def test_each_bad_strategy_change_has_one_dead_letter_also_after_a_restart(place
         wait_for_letters(worker, place, {at for at, word in refused.items() if word})
         wait_until_done(worker, place)
         assert worker.readiness()["ready"]
-        assert worker.table_row("strategies", "first")["version"] == FIRST.version
+        worker.wait_until(lambda each: each.table_row("strategies", "first")["version"] > FIRST.version, "mended")
+        assert worker.table_row("strategies", "first")["timeframe"] == FIRST.timeframe
     refused[hand.send(Given(b"first", b"while nobody was there"))] = "wrong_magic"
     feed.send(0.7)
     with Worker(place, "after") as worker:
