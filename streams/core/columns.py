@@ -28,7 +28,8 @@ class TickerColumns(NamedTuple):
     next_due: Int64s
     """No pair of this ticker can fire before this time. NEVER: look at the row."""
     settled: Int64s
-    """From this time on, a tick that is not due is a duplicate for every pair of the row."""
+    """From this time on, a tick that is not due is for every pair of the row what the last one looked at was: a
+    duplicate, or late."""
     row_start: Int64s
     row_awake: Int32s
     """Pairs of the row that may fire: they stand first."""
@@ -40,6 +41,12 @@ class TickerColumns(NamedTuple):
     chain_tail: Int32s
     updates: Int64s
     """Ticks that moved the price, since the shard was made. Each was held against every awake pair of the row."""
+    looked_ms: Int64s
+    """The time of the tick that the row was last looked at for."""
+    late_pairs: Int32s
+    """For how many pairs that tick was late, though settled: an edit has moved their bounds past it."""
+    late_ticks: Int64s
+    """Ticks since then that are counted as late, and not yet with each of those pairs."""
 
 
 class PairColumns(NamedTuple):
@@ -204,13 +211,13 @@ def grown(column: npt.NDArray[Any], size: int, fill: int) -> npt.NDArray[Any]:
     return out
 
 
-_TICKER_FILLS: Final = (NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1, 0)
+_TICKER_FILLS: Final = (NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1, 0, NEVER, 0, 0)
 
 
 def ticker_columns(size: int) -> TickerColumns:
     """Empty rows for `size` tickers."""
     wide, narrow = np.int64, np.int32
-    kinds = (wide, wide, wide, wide, narrow, narrow, narrow, narrow, narrow, wide)
+    kinds = (*[wide] * 4, *[narrow] * 5, wide, wide, narrow, wide)
     return TickerColumns._make(np.full(size, fill, kind) for fill, kind in zip(_TICKER_FILLS, kinds, strict=True))
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from streams.core import rows
+from streams.core import kernel, rows
 from streams.core.columns import (
     Bytes,
     Columns,
@@ -200,6 +200,7 @@ class Index:
         """Take the version in force out of it, and remember what it fired."""
         columns, number = self.columns, entry.number
         if entry.by_pairs:
+            kernel.count_late_of(columns, entry.universe)
             rows.put_to_sleep(columns.tickers, columns.pairs, entry.universe, number)
             self._set_awake(entry, 0)
         elif entry.as_whole:
@@ -229,6 +230,7 @@ class Index:
         """Keep for the tickers that they ran with the strategy as a whole."""
         if entry.strategy.universe:
             self._make_room_for_pairs(entry.universe)
+            kernel.count_late_of(self.columns, entry.universe)
             tickers, pairs, used = self.columns.tickers, self.columns.pairs, self.used_pairs
             self.used_pairs = rows.mark(tickers, pairs, entry.universe, entry.number, bucket_ms, used)
             self.marked = grown(self.marked, self.tickers.count, 0)
@@ -253,6 +255,7 @@ class Index:
         if mode is Mode.PER_TICKER:
             self._make_room_for_pairs(entry.universe)
             columns = self.columns
+            kernel.count_late_of(columns, entry.universe)
             self.used_pairs = rows.wake(
                 columns.tickers, columns.pairs, entry.universe, number, rule, entry.floor_ms, self.used_pairs
             )

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from streams.core.columns import Batch, Columns, Counters, FireColumns, RuleColumns, Scalars
+from streams.core.columns import Batch, Columns, Counters, FireColumns, Int32s, RuleColumns, Scalars
 from streams.core.jit import compiled
 from streams.core.limits import FOREVER, NEVER
 
@@ -137,7 +137,7 @@ def chain(columns: Columns, batch: Batch, t: int, tick: int) -> None:
 
 
 @compiled
-def tally(columns: Columns, ticks: int, updates: int, clocks: int, dups: int) -> None:
+def tally(columns: Columns, ticks: int, updates: int, clocks: int, dups: int, late: int) -> None:
     """Add to the totals; the updates twice, as one total is held against the other."""
     counts = columns.counts
     counts[TICKS] += ticks
@@ -146,6 +146,7 @@ def tally(columns: Columns, ticks: int, updates: int, clocks: int, dups: int) ->
     columns.tracking.counter[0] += updates
     counts[CLOCKS] += clocks
     counts[BUCKET_DUP] += dups
+    counts[LATE] += late
 
 
 @compiled
@@ -153,7 +154,7 @@ def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -
     """Take the ticks from where the step stands; False where the fires of whole strategies may not fit."""
     tickers, scalars, counts = columns.tickers, columns.scalars, columns.counts
     stream_ms, level_due = scalars[STREAM_MS], scalars[LEVEL_DUE]
-    ticks = clocks = dups = updates = 0
+    ticks = clocks = dups = late = updates = 0
     taken = len(batch.ticker)
     for i in range(scalars[RESUME_AT], len(batch.ticker)):
         t, now_ms = batch.ticker[i], batch.ts_ms[i]
@@ -182,11 +183,14 @@ def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -
         if tracked:
             flag(columns, t)
             if tickers.settled[t] <= now_ms < tickers.next_due[t]:
-                dups += tickers.row_awake[t]
+                dups += tickers.row_awake[t] - tickers.late_pairs[t]
+                if tickers.late_pairs[t]:
+                    late += tickers.late_pairs[t]
+                    tickers.late_ticks[t] += 1
                 continue
         chain(columns, batch, t, i)
     scalars[STREAM_MS], scalars[LEVEL_DUE], scalars[RESUME_AT] = stream_ms, level_due, taken
-    tally(columns, ticks, updates, clocks, dups)
+    tally(columns, ticks, updates, clocks, dups, late)
     return taken == len(batch.ticker)
 
 
@@ -223,10 +227,35 @@ def repair(columns: Columns) -> None:
 
 
 @compiled
+def count_late(columns: Columns, t: int) -> None:
+    """Count the late ticks of a row with each pair that they were late for, before anything of the row changes."""
+    tickers, pairs, rules = columns.tickers, columns.pairs, columns.rules
+    late, then_ms = tickers.late_ticks[t], tickers.looked_ms[t]
+    if late == 0:
+        return
+    tickers.late_ticks[t] = 0
+    start = tickers.row_start[t]
+    for j in range(start, start + tickers.row_awake[t]):
+        rule = pairs.rule[j]
+        if then_ms < rules.now_from[rule] or then_ms >= rules.now_until[rule]:
+            locate(rules, rule, then_ms)
+        if rules.now_bucket[rule] < pairs.last_bucket[j]:
+            columns.strategies.late[pairs.strategy[j]] += late
+
+
+@compiled
+def count_late_of(columns: Columns, which: Int32s) -> None:
+    """The same, for the rows of several tickers."""
+    for t in which:
+        count_late(columns, t)
+
+
+@compiled
 def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -> None:
     """Hold one tick against every awake pair of its ticker."""
     tickers, pairs, rules, strategies = columns.tickers, columns.pairs, columns.rules, columns.strategies
-    at, dups, late, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0
+    count_late(columns, t)
+    at, dups, late, late_for_long, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0, 0
     began, due, settled = at, FOREVER, NEVER
     start = tickers.row_start[t]
     for j in range(start, start + tickers.row_awake[t]):
@@ -251,9 +280,11 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
             late += 1
             strategies.late[pairs.strategy[j]] += 1
             if last < until:  # it fired where an edit has since moved the bounds: late until this bucket ends
-                last = until
+                last = bucket
+                late_for_long += 1
         settled = max(settled, last)
     tickers.next_due[t], tickers.settled[t] = due, settled
+    tickers.looked_ms[t], tickers.late_pairs[t] = now_ms, late_for_long
     columns.scalars[PAIR_FIRES] = at
     counts = columns.counts
     counts[LOOKS] += tickers.row_awake[t]
@@ -271,7 +302,9 @@ def look_along_chain(columns: Columns, batch: Batch, t: int, fires: FireColumns)
         tick, awake = tickers.chain_head[t], tickers.row_awake[t]
         now_ms = batch.ts_ms[tick]
         if tickers.settled[t] <= now_ms < tickers.next_due[t]:
-            columns.counts[BUCKET_DUP] += awake
+            columns.counts[BUCKET_DUP] += awake - tickers.late_pairs[t]
+            columns.counts[LATE] += tickers.late_pairs[t]
+            tickers.late_ticks[t] += 1 if tickers.late_pairs[t] else 0
         elif columns.scalars[PAIR_FIRES] + awake > len(fires.tick):
             return False
         else:
@@ -300,6 +333,8 @@ def look_at_flagged(columns: Columns, batch: Batch, fires: FireColumns) -> bool:
 def derive(columns: Columns, t: int) -> None:
     """Work out anew, from the pairs of a row, when it is due and from when on it is settled."""
     tickers, pairs, rules = columns.tickers, columns.pairs, columns.rules
+    count_late(columns, t)
+    tickers.late_pairs[t] = 0
     due, settled, start = FOREVER, NEVER, tickers.row_start[t]
     for j in range(start, start + tickers.row_awake[t]):
         rule, last = pairs.rule[j], pairs.last_bucket[j]

@@ -115,6 +115,8 @@ def put_to_sleep(tickers: TickerColumns, pairs: PairColumns, which: Int32s, stra
         if 0 <= j <= last:
             swap(pairs, j, last)
             tickers.row_awake[t] -= 1
+            if tickers.late_pairs[t] > 0:  # it may be one of them: look again
+                tickers.next_due[t], tickers.settled[t] = NEVER, FOREVER
 
 
 @compiled

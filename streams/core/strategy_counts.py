@@ -3,8 +3,9 @@
 Most ticks end at one comparison and touch no pair, so nothing of a pair can be counted there. What is counted is the
 tick, with its ticker; and each tick was held against every pair of its row that was awake. So what a strategy has
 seen is the sum of what its tickers counted while it was awake: a strategy that comes subtracts what they had counted
-by then, one that goes adds what they count now, and nobody else has to do anything. Fired, late and without a
-bucket are counted as they happen; whatever else it has seen was a duplicate.
+by then, one that goes adds what they count now, and nobody else has to do anything. Fired and without a bucket are
+counted as they happen, late too; but for a pair that an edit of the timeframe has made late for long, with all its row:
+how many ticks, and with the pair when the row is next looked at. Whatever else a strategy has seen was a duplicate.
 
 That a strategy was *not* looked at cannot be counted as it happens. It would be counted for each strategy in each
 step, and not to look at strategies is the point. So it is counted by rounds: `Rounds.end` asks each strategy with
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streams.core import kernel
 from streams.core.columns import Columns, Counters, Int64s, grown
 from streams.core.index import Index
 from streams.core.jit import compiled
@@ -40,6 +42,7 @@ def counts_of(index: Index, strategy_id: str) -> StrategyCounts | None:
     strategies, number = index.columns.strategies, entry.number
     seen = int(strategies.seen[number])
     if entry.by_pairs:
+        kernel.count_late_of(index.columns, entry.universe)
         seen += int(index.columns.tickers.updates[entry.universe].sum())
     columns = (strategies.fired, strategies.late, strategies.no_bucket, strategies.no_update)
     fired, late, no_bucket, no_update = (int(column[number]) for column in columns)

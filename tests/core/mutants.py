@@ -56,6 +56,30 @@ MUTANTS: Final = (
         "if last > until:  #",
     ),
     Mutant(
+        "late ticks of a row are counted with every pair of it",
+        "kernel.py",
+        "if rules.now_bucket[rule] < pairs.last_bucket[j]:",
+        "if rules.now_bucket[rule] != FOREVER:",
+    ),
+    Mutant(
+        "late ticks of a row are counted with its pairs again and again",
+        "kernel.py",
+        "    tickers.late_ticks[t] = 0\n",
+        "",
+    ),
+    Mutant(
+        "late ticks of a row are counted with the pairs it has when it is looked at",
+        "index.py",
+        "            kernel.count_late_of(columns, entry.universe)\n            rows.put_to_sleep(",
+        "            rows.put_to_sleep(",
+    ),
+    Mutant(
+        "a late pair that has gone to sleep is counted as late for good",
+        "rows.py",
+        "if tickers.late_pairs[t] > 0:",
+        "if tickers.late_pairs[t] < 0:",
+    ),
+    Mutant(
         "a tick behind one that is due does not wait for it",
         "kernel.py",
         "if batch.ts_ms[tick] >= tickers.next_due[t]:",

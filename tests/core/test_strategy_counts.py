@@ -11,6 +11,7 @@ from streams.core.strategy_counts import StrategyCounts
 from tests.core.histories import CONDITIONS, OUT_OF_SEQUENCE, fires_of_oracle, fires_of_shard
 
 NOTHING = StrategyCounts(0, 0, 0, 0, 0)
+MINUTE_MS, NOON_MS = 60_000, 43_200_000
 ON_A = Strategy("s", "1m", frozenset({"A"}))
 
 
@@ -55,6 +56,24 @@ def test_a_strategy_counts_only_while_it_is_in_force() -> None:
     tick(shard, 60_000, ticker="B")
     tick(shard, 59_999)
     assert shard.counts_of("s") == NOTHING._replace(fired=3, bucket_dup=2, late=1)
+
+
+def test_ticks_that_an_edit_has_made_late_for_long_are_counted_and_cost_no_look_each() -> None:
+    shard = shard_with(Strategy("long", "1m", frozenset("A")), Strategy("short", "1m", frozenset("A")))
+    tick(shard, NOON_MS + 5 * MINUTE_MS)
+    shard.change(Strategy("long", "1h", frozenset("A"), version=2))
+    looks = shard.counts["looks"]
+    for at in range(100):
+        tick(shard, NOON_MS + 5 * MINUTE_MS + at)
+    assert shard.counts["late"] == 100
+    assert shard.counts_of("long") == NOTHING._replace(fired=1, late=100)
+    assert shard.counts_of("short") == NOTHING._replace(fired=1, bucket_dup=100)
+    assert shard.counts["looks"] - looks <= 4
+    shard.change(Strategy("long", "1h", frozenset("B"), version=3))
+    tick(shard, NOON_MS + 5 * MINUTE_MS + 100)
+    assert shard.counts["late"] == 100
+    assert shard.counts_of("long") == NOTHING._replace(fired=1, late=100)
+    assert shard.counts_of("short") == NOTHING._replace(fired=1, bucket_dup=101)
 
 
 def test_what_must_not_move_the_price_and_clocks_count_for_nobody() -> None:
