@@ -4,10 +4,39 @@ The kernel leaves them ticker by ticker. Whoever writes them down, or compares t
 that does not hang on how the ticks were batched or in what order the strategies came.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 
 from streams.core.columns import Int32s
 from streams.core.jit import compiled
+
+FEW: Final = 64
+"""So many new ids are put in among those that stand in order; for more, all are put in order anew."""
+
+
+class Ranks:
+    """The place of each of the strategies' ids in their order. Strategies are only added, most of them at the start."""
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+        self._ranks: Int32s = np.zeros(0, np.int32)
+
+    def of(self, ids: Sequence[str]) -> Int32s:
+        """The places, by number. `ids` begins with those that were asked for last."""
+        known = len(self._ids)
+        if len(ids) - known > FEW:
+            order = sorted(range(len(ids)), key=ids.__getitem__)
+            self._ids, self._ranks = [ids[number] for number in order], np.empty(len(ids), np.int32)
+            self._ranks[order] = np.arange(len(ids), dtype=np.int32)
+            return self._ranks
+        for strategy_id in ids[known:]:
+            at = bisect_left(self._ids, strategy_id)
+            self._ids.insert(at, strategy_id)
+            self._ranks = np.append(self._ranks + (self._ranks >= at), np.int32(at)).astype(np.int32)
+        return self._ranks
 
 
 @compiled

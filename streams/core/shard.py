@@ -31,7 +31,7 @@ from streams.core.gathered import Gathered
 from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled, Verdict
 from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH, NEVER
-from streams.core.order import order_of
+from streams.core.order import Ranks, order_of
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tickers import TooManyTickersError
 
@@ -58,7 +58,7 @@ class Shard:
         self._tracked = tracked
         self._level_fires = fire_columns(0)
         self._pair_fires = fire_columns(FIRST_FIRES)
-        self._ranks: Int32s = np.zeros(0, np.int32)
+        self._ranks = Ranks()
         self._rounds = Rounds(self.index)
 
     @property
@@ -192,11 +192,7 @@ class Shard:
 
     def rank(self) -> Int32s:
         """Each strategy's place in the order of the ids."""
-        ids = self.index.ids
-        if len(self._ranks) != len(ids):
-            self._ranks = np.empty(len(ids), np.int32)
-            self._ranks[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids), dtype=np.int32)
-        return self._ranks
+        return self._ranks.of(self.index.ids)
 
     def modes(self) -> list[Mode]:
         """How each strategy is throttled, by number."""

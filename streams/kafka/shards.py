@@ -254,7 +254,8 @@ class Shards:
                 shard.tell(news)
 
     def end_rounds(self) -> None:
-        """Let every shard count the strategies that had no update since this was last called."""
+        """Let every shard count the strategies that had no update since this was last called, and tell of universes."""
+        self.instruments.universes(self._book.strategies.active_sizes())
         for shard in self._owned.values():
             if shard.deciding is not None and shard.state is State.RUNNING:
                 shard.deciding.shard.end_round()
@@ -263,7 +264,6 @@ class Shards:
         """Let quiet shards look at what has changed."""
         for shard in self._owned.values():
             shard.wake()
-        self.instruments.universes(self._book.strategies.active_sizes())
 
 
 def taken_alone(position: Position | None) -> dict[tuple[str, int], int]:
