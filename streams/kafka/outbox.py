@@ -30,6 +30,10 @@ FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
 """Between two attempts."""
 
+HURRIED_S: Final = 0.05
+"""Between two transactions at least, also where something waits for the next one: a hundred changes a second would
+else make a hundred of them in each shard."""
+
 MOST_BEHIND: Final = 256
 """Emissions whose executions are out while their rows are not. More wait."""
 
@@ -71,8 +75,8 @@ class Outbox:
     ) -> None:
         self._transaction, self._ahead, self._heard = transaction, ahead, heard
         self._patience, self._interval_s = patience or Patience(), interval_s
-        self._due_s = 0.0
-        """When, by the clock that only goes forward, the next transaction may begin."""
+        self._due_s = self._hurried_s = 0.0
+        """When, by the clock that only goes forward, the next transaction may begin; and when, if something hurries."""
         self._rows_sent = False
         """Whether rows are on their way."""
         self.hurries = False
@@ -111,14 +115,18 @@ class Outbox:
         """When rows must follow for what has gone out without; None: not before something else happens."""
         if self._rows_sent or not self._behind:
             return None
-        return 0.0 if self.hurries else max(0.0, self._due_s - time.monotonic())
+        return max(0.0, self._next_due_s - time.monotonic())
+
+    @property
+    def _next_due_s(self) -> float:
+        return min(self._hurried_s, self._due_s) if self.hurries else self._due_s
 
     @property
     def wants_rows(self) -> bool:
         """Whether the next emission is to bring its rows."""
         if self._ahead is None:
             return True
-        due = self.hurries or len(self._behind) >= MOST_BEHIND or time.monotonic() >= self._due_s
+        due = len(self._behind) >= MOST_BEHIND or time.monotonic() >= self._next_due_s
         return due and not self._rows_sent
 
     async def send(self, decided: Decided) -> None:
@@ -133,7 +141,7 @@ class Outbox:
             return
         self._behind.append(decided._replace(emission=decided.emission._replace(executions=())))
         if decided.emission.rows:
-            self._due_s = time.monotonic() + self._interval_s
+            self._due_s, self._hurried_s = (time.monotonic() + each for each in (self._interval_s, HURRIED_S))
             gathered, self._behind = self._behind, []
             self._following = asyncio.create_task(self._follow(gathered))
         elif len(self._behind) >= MOST_BEHIND and self._following is not None:

@@ -242,7 +242,10 @@ class OwnedShard:
             await woken_within(self._wake, outbox.due_in_s)
             outbox.hurries = self._hurries
         while (
-            (runs or self.clock) and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING
+            (runs or news.is_waiting)
+            and not runs.is_enough
+            and (wait_s := outbox.gather_s)
+            and self.state is State.RUNNING
         ):
             await woken_within(self._wake, wait_s)
         clock: list[RawRun] = []
