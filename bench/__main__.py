@@ -5,18 +5,20 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import core, kafka_latency, kafka_memory, kafka_recovery, kafka_throughput, start, state
+from bench import core, kafka_changes, kafka_latency, kafka_memory, kafka_recovery, kafka_throughput, pattern, start, state
 from bench.kafka_ground import RunError
 
 TICKS = 2_000_000
 REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "core": lambda args: core.report(args.seed, args.ticks or TICKS, args.rounds),
     "state": lambda args: state.report(args.seed),
+    "pattern": lambda args: pattern.report(args.seed, args.rounds),
     "start": lambda args: start.report(args.seed, args.rounds),
     "kafka": lambda args: kafka_throughput.report(args.seed, args.ticks or TICKS, args.rounds),
     "latency": lambda args: kafka_latency.report(args.seed, args.seconds),
     "recovery": lambda args: kafka_recovery.report(args.seed, args.rounds),
     "memory": lambda args: kafka_memory.report(args.seed, args.ticks or kafka_memory.TICKS),
+    "changes": lambda args: kafka_changes.report(args.seed, args.ticks or kafka_changes.TICKS),
 }
 
 
@@ -26,7 +28,7 @@ def main() -> None:
     parser.add_argument("reports", nargs="*", metavar="NAME", help=f"{', '.join(REPORTS)}; default: all")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
-        "--ticks", type=int, help=f"of core and kafka (default {TICKS:,}), and of memory (ten times that)"
+        "--ticks", type=int, help=f"of core and kafka (default {TICKS:,}), of memory (ten times that), of changes as well"
     )
     parser.add_argument(
         "--rounds", type=int, default=3, help="of core's slow peers (its quick ones get 2 n + 1), of kafka"

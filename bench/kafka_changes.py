@@ -1,0 +1,177 @@
+"""What it costs to change a hundred strategies a second, and how soon each change is in force: a million pairs, one worker.
+
+Cost: ticks lie on their topic, more than the worker takes while it is looked at. Slices with changes and slices without
+follow each other, in turn the one and the other first; a ratio is one of two neighbours. In force: ticks come at a steady
+rate, with changes all the time, and the journal says which change each shard has taken.
+"""
+
+import time
+from statistics import median
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import kafka_wide, reference, workload
+from bench.kafka_bulk import send_in_bulk
+from bench.kafka_answer import ends_of
+from bench.kafka_churn import RATE, SentChange, change_on_schedule
+from bench.kafka_flow import Flow, Helper, Sent, send_on_schedule
+from bench.kafka_ground import PARTITIONS, Ground, Place, RunError, import_strategies, make_topics, real_broker, say
+from bench.kafka_in_force import in_force_ms, read_journal
+from bench.kafka_summary import Spread, spread
+from bench.kafka_wide import PAIRS, TICKERS
+from bench.kafka_worker import Worker
+from streams.kafka.brokers import NoBrokerError
+
+GUARANTEES: Final = ("exactly_once", "at_least_once")
+PER_SECOND: Final = 3_333.0
+TICKS: Final = 20_000_000
+"""Of the backlog, in each guarantee."""
+
+SLICE_S: Final = 2.0
+WARM_UP_TICKS: Final = 1_500_000
+LAST_PART: Final = 0.9
+"""Of the backlog is measured: behind it a shard may have come to its end."""
+
+STEADY_RATE: Final = 20_000.0
+STEADY_S: Final = 15.0
+STEADY_WARM_UP_S: Final = 3.0
+COST_BOUND: Final = 0.1
+IN_FORCE_BOUND_MS: Final = 250
+QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+Floats = npt.NDArray[np.float64]
+
+
+class Slice(NamedTuple):
+    """So many ticks a second, with changes or without."""
+
+    changing: bool
+    rate: float
+
+
+class Market(NamedTuple):
+    """Strategies and the ticks of both parts."""
+
+    work: reference.Workload
+    steady_who: reference.Int32s
+    steady_when: reference.Int64s
+
+
+def report(seed: int, ticks: int) -> list[str]:
+    """Measure both guarantees, and say it in lines."""
+    try:
+        with real_broker() as ground:
+            lines = [f"changes: {RATE:.0f} a second, {TICKERS:,} tickers, {PAIRS:,} pairs, seed {seed}; {ground.kind}"]
+            market = made(seed, ticks)
+            for guarantee in GUARANTEES:
+                place = Place(ground, f"changes-{guarantee}.", "changes", guarantee)
+                try:
+                    lines += described(guarantee, *course(place, market, seed))
+                except RunError as why:
+                    lines.append(f"  {guarantee}: failed: {why}")
+            return lines
+    except NoBrokerError as why:
+        return [f"changes: not measured: {why}"]
+
+
+def made(seed: int, ticks: int) -> Market:
+    """A tick of each ticker, the backlog, and behind it the ticks of the steady rate."""
+    rng = np.random.default_rng(seed)
+    raw, (first_who, first_when) = kafka_wide.strategies(rng), kafka_wide.filling(rng)
+    begins_ms = kafka_wide.FIRST_MS + 60_000
+    who, when = workload.make_ticks(rng, ticks, TICKERS, PER_SECOND, begins_ms)
+    steady = int(STEADY_RATE * (STEADY_WARM_UP_S + STEADY_S + 2))
+    then = workload.make_ticks(rng, steady, TICKERS, STEADY_RATE, int(when[-1]) + 60_000)
+    both = np.concatenate([first_who, who]), np.concatenate([first_when, when])
+    return Market(reference.Workload(kafka_wide.NAMES, *both, raw, 0, ""), *then)
+
+
+def course(place: Place, market: Market, seed: int) -> tuple[list[Slice], Floats]:
+    """Cost, then time; and that nothing was lost on the way."""
+    bootstrap, topics, work = place.ground.bootstrap, place.topics, market.work
+    make_topics(place)
+    import_strategies(place, work.strategies)
+    say(f"{place.guarantee}: loading {len(work.who):,} ticks")
+    send_in_bulk(place, work.who, work.when)
+    file = place.ground.scratch / f"{place.guarantee}.npz"
+    np.savez(file, who=market.steady_who, when=market.steady_when)
+    flow = Flow(bootstrap, topics.ticks, STEADY_RATE)
+    changing = (bootstrap, topics.strategy_changes, seed, work.strategies)
+    with (
+        Helper(change_on_schedule, *changing) as changer,
+        Helper(send_on_schedule, flow, file) as sender,
+        Helper(read_journal, bootstrap, topics.journal) as reader,
+        Worker(place) as worker,
+    ):
+        for helper in (changer, sender, reader):
+            helper.hear()
+        slices = slices_of(worker, changer, len(work.who))
+        worker.wait_until(lambda each: taken(each) == len(work.who), "done with the backlog")
+        found = steady(changer, sender, reader)
+        worker.wait_until(lambda each: taken(each) == len(work.who) + len(market.steady_who), "done with all ticks")
+    refused = sum(ends_of(bootstrap, topics.dead_letters(topics.strategy_changes)).values())
+    if refused:
+        raise RunError(f"{refused} changes were refused; the first dead letter says why")
+    return slices, found
+
+
+def slices_of(worker: Worker, changer: Helper, ticks: int) -> list[Slice]:
+    """Slices until most of the backlog is taken: without, with, with, without, and so on."""
+    worker.wait_until_ready(PARTITIONS)
+    worker.wait_until(lambda each: taken(each) >= WARM_UP_TICKS, "at work")
+    slices: list[Slice] = []
+    at, now_s = taken(worker), time.monotonic()
+    while at < LAST_PART * ticks:
+        changing = len(slices) % 4 in {1, 2}
+        if changing:
+            changer.tell("begin")
+        time.sleep(SLICE_S)
+        after, then_s = taken(worker), time.monotonic()
+        if changing:
+            changer.tell("stop")
+            changer.hear()
+        slices.append(Slice(changing, (after - at) / (then_s - now_s)))
+        say(f"{'with' if changing else 'without'} changes: {slices[-1].rate:,.0f} ticks/s")
+        at, now_s = taken(worker), time.monotonic()
+    return slices
+
+
+def taken(worker: Worker) -> int:
+    """How many ticks it has taken."""
+    return round(sum(worker.metric("tickgate_ticks_total")))
+
+
+def steady(changer: Helper, sender: Helper, reader: Helper) -> Floats:
+    """The times of the changes that were sent while ticks came at a steady rate."""
+    sender.tell("go")
+    time.sleep(STEADY_WARM_UP_S)
+    changer.tell("begin")
+    time.sleep(STEADY_S)
+    changer.tell("stop")
+    changes: list[SentChange] = changer.hear()
+    reader.tell("that was all")
+    sent: Sent = sender.hear()
+    say(f"{len(changes):,} records of changes; the sender of ticks was {sent.most_behind_s * 1e3:.0f} ms behind at worst")
+    return in_force_ms(changes, reader.hear(), PARTITIONS)
+
+
+def costs(slices: list[Slice]) -> Spread | None:
+    """What part of the rate the changes cost, by pairs of neighbours."""
+    pairs = [sorted(pair) for pair in zip(slices[::2], slices[1::2], strict=False)]
+    return spread([1 - changing.rate / quiet.rate for quiet, changing in pairs])
+
+
+def described(guarantee: str, slices: list[Slice], found: Floats) -> list[str]:
+    """The lines of one guarantee."""
+    quiet, changing = (median(each.rate for each in slices if each.changing is kind) for kind in (False, True))
+    cost = costs(slices)
+    assert cost is not None, "there are two slices at least"
+    lost = f"{cost.median:.1%} ({cost.least:.1%} to {cost.most:.1%}) in {len(slices) // 2} pairs (bound {COST_BOUND:.0%})"
+    said = ", ".join(f"{name} {np.quantile(found, q):.0f} ms" for name, q in QUANTILES.items())
+    return [
+        f"  {guarantee}: {quiet / 1e3:,.0f} thousand ticks/s without changes, {changing / 1e3:,.0f} with: {lost}",
+        f"    {len(found):,} changes in force in all shards, at {STEADY_RATE:,.0f} ticks/s: {said}"
+        f" (p99 bound {IN_FORCE_BOUND_MS} ms)",
+    ]
