@@ -37,6 +37,9 @@ LAST_PART: Final = 0.9
 STEADY_RATE: Final = 20_000.0
 STEADY_S: Final = 15.0
 STEADY_WARM_UP_S: Final = 3.0
+CHANGING_S: Final = 90.0
+"""For so long there are changes, however slow the machine is."""
+
 COST_BOUND: Final = 0.1
 IN_FORCE_BOUND_MS: Final = 250
 QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
@@ -98,7 +101,7 @@ def course(place: Place, market: Market, seed: int) -> tuple[list[Slice], Floats
     file = place.ground.scratch / f"{place.guarantee}.npz"
     np.savez(file, who=market.steady_who, when=market.steady_when)
     flow = Flow(bootstrap, topics.ticks, STEADY_RATE)
-    changing = (bootstrap, topics.strategy_changes, seed, work.strategies)
+    changing = (bootstrap, topics.strategy_changes, seed, work.strategies, CHANGING_S)
     with (
         Helper(change_on_schedule, *changing) as changer,
         Helper(send_on_schedule, flow, file) as sender,

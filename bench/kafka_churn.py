@@ -6,7 +6,8 @@ session, one pauses or activates; one makes a strategy, and one deletes one that
 
 import math
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Final, NamedTuple
@@ -23,7 +24,6 @@ from streams.kafka.strategy_records import record_of
 RATE: Final = 100.0
 """Changes a second."""
 
-PAUSE_S: Final = 0.001
 SWAPPED: Final = kafka_wide.TICKERS_OF_A_STRATEGY // 10
 TIMEFRAMES: Final = tuple(reference.TIMEFRAMES.values())
 KINDS: Final = ("timeframe", "universe", "make", "mode", "universe", "status", "timeframe", "session", "universe", "end")
@@ -50,7 +50,7 @@ class Churn:
         self._rng = np.random.default_rng(seed)
         self._made, self._number = list[str](), 0
 
-    def next(self) -> list[Strategy]:
+    def next(self) -> Strategy:
         """One change; a deletion is to be followed by its tombstone."""
         kind = KINDS[self._number % len(KINDS)]
         self._number += 1
@@ -64,11 +64,11 @@ class Churn:
         now = self.standing[self._edited[int(self._rng.integers(len(self._edited)))]]
         return self._stands(replace(self._edit(kind, now), version=now.version + 1))
 
-    def _stands(self, change: Strategy) -> list[Strategy]:
+    def _stands(self, change: Strategy) -> Strategy:
         self.standing[change.strategy_id] = change
         if change.status is Status.DELETED:
             del self.standing[change.strategy_id]
-        return [change]
+        return change
 
     def _edit(self, kind: str, now: Strategy) -> Strategy:
         match kind:
@@ -100,37 +100,39 @@ def records_of(encoder: Encoder, change: Strategy) -> Iterator[Record]:
         yield key, None
 
 
-def change_on_schedule(bootstrap: str, topic: str, seed: int, strategies: list[Strategy], line: Connection) -> None:
-    """The changer's process: at each word it begins, at the next it stops, and says what it has sent since."""
+def change_on_schedule(
+    bootstrap: str, topic: str, seed: int, strategies: list[Strategy], seconds: float, line: Connection
+) -> None:
+    """The changer's process: at each word it begins, at the next it stops, and says what it has sent since.
+
+    What it sends is made before: to make it takes as long as to put it in force, and is not what is measured.
+    """
     churn, encoder = Churn(seed, strategies), Encoder(FileSchemas(), [RECORD])
+    made = deque(list(records_of(encoder, churn.next())) for _ in range(math.ceil(seconds * RATE)))
     to = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "acks": "all", "partitioner": "murmur2_random"})
     to.list_topics(topic)
     line.send("ready")
     while True:
         line.recv()
-        sent = send_until_told(to, topic, churn, encoder, line)
+        sent = send_until_told(to, topic, made, line)
         line.recv()
         line.send(sent)
 
 
-def send_until_told(to: Producer, topic: str, churn: Churn, encoder: Encoder, line: Connection) -> list[SentChange]:
+def send_until_told(to: Producer, topic: str, made: deque[list[Record]], line: Connection) -> list[SentChange]:
     """Send each change when it is due. It waits for nothing: what is late is seen in the figures."""
     sent: list[SentChange] = []
-    start_s, count = time.monotonic(), 0
-    while not line.poll():
-        due = math.floor((time.monotonic() - start_s) * RATE)
-        for _ in range(count, due):
-            for change in churn.next():
-                for key, value in records_of(encoder, change):
-                    to.produce(topic, value, key, on_delivery=note(sent, time.monotonic()))
-        count = due
+    due_s = time.monotonic()
+    while not line.poll(max(0.0, due_s - time.monotonic())):
+        for key, value in made.popleft():
+            to.produce(topic, value, key, on_delivery=note(sent, time.monotonic()))
         to.poll(0)
-        time.sleep(PAUSE_S)
+        due_s += 1 / RATE
     to.flush()
     return sent
 
 
-def note(sent: list[SentChange], sent_s: float):  # type: ignore[no-untyped-def] # noqa: ANN201 - below
+def note(sent: list[SentChange], sent_s: float) -> Callable[[KafkaError | None, Message], None]:
     """Make what notes where a record came to stand."""
 
     def told(error: KafkaError | None, message: Message) -> None:

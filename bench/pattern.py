@@ -1,7 +1,7 @@
 """What is saved where most tickers are quiet in most minutes, each figure beside what the systems before promised.
 
-The market is one as they describe it. 1,000 strategies watch 45 tickers on average, most of them few and some of them
-hundreds, and half look at each minute. Of 5,000 tickers a seventh trade in nine minutes of ten, twenty times a minute;
+The market is one as they describe it. 1,000 strategies watch 40 tickers on average, most of them few and some of them
+hundreds, and half of them look at each minute. Of 5,000 tickers a seventh trade in nine minutes of ten, twenty times a minute;
 each of the others in one minute of ten, twice. So in a minute a fifth of a universe has news: they counted 50 tickers in a
 universe and a few of them updated, and put the work wasted on the rest at 90 %.
 
@@ -209,7 +209,7 @@ def tracking_tried(market: Market, rounds: int) -> list[str]:
     return [
         f"  evaluations, pairs looked at: tracking off {looks[False]:,}, on {looks[True]:,}: "
         f"{1 - looks[True] / looks[False]:.1%} fewer (promised 80%)",
-        f"    CPU of the steps of the hour: off {median(timings['off'].seconds):.2f} s, on "
+        f"    time of the steps of the hour, one core: off {median(timings['off'].seconds):.2f} s, on "
         f"{median(timings['on'].seconds):.2f} s: {saved:.0%} less (promised half), median of {rounds} rounds",
         f"    a step: off {off[0]:.0f} µs, p99 {off[1]:.0f}; on {on[0]:.0f} µs, p99 {on[1]:.0f} (promised: no later)",
     ]

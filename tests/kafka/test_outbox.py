@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.kafka import outbox
 from streams.kafka.deciding import Decided
-from streams.kafka.outbox import MOST_BEHIND, Heard, Outbox
+from streams.kafka.outbox import HURRIED_S, MOST_BEHIND, Heard, Outbox
 from streams.kafka.producing import FencedError, RefusedError, UnsureError
 from tests.kafka.shard_stage import NotingTransaction, at_rest, decided_at, until
 
@@ -337,8 +337,8 @@ def test_at_least_once_rows_are_due_an_interval_after_those_before(monkeypatch: 
     staged(story, ahead=True, interval_s=INTERVAL_S)
 
 
-def test_at_least_once_rows_are_due_at_once_where_something_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    Clock(monkeypatch)
+def test_at_least_once_rows_are_due_soon_where_something_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
 
     async def story(stage: Stage) -> None:
         await stage.outbox.send(decided_at(3))
@@ -346,6 +346,8 @@ def test_at_least_once_rows_are_due_at_once_where_something_waits_for_them(monke
         await stage.outbox.send(decided_at(5, rows=False))
         assert asks(stage) == (0.0, False, INTERVAL_S)
         stage.outbox.hurries = True
+        assert asks(stage) == (0.0, False, pytest.approx(HURRIED_S))
+        clock.now_s += 1.01 * HURRIED_S
         assert asks(stage) == (0.0, True, 0.0)
 
     staged(story, ahead=True, interval_s=INTERVAL_S)
