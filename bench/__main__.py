@@ -5,7 +5,17 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import core, kafka_changes, kafka_latency, kafka_memory, kafka_recovery, kafka_throughput, pattern, start, state
+from bench import (
+    core,
+    kafka_changes,
+    kafka_latency,
+    kafka_memory,
+    kafka_recovery,
+    kafka_throughput,
+    pattern,
+    start,
+    state,
+)
 from bench.kafka_ground import RunError
 
 TICKS = 2_000_000
@@ -28,7 +38,9 @@ def main() -> None:
     parser.add_argument("reports", nargs="*", metavar="NAME", help=f"{', '.join(REPORTS)}; default: all")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
-        "--ticks", type=int, help=f"of core and kafka (default {TICKS:,}), of memory (ten times that), of changes as well"
+        "--ticks",
+        type=int,
+        help=f"of core and kafka (default {TICKS:,}), of memory (ten times that), of changes as well",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, help="of core's slow peers (its quick ones get 2 n + 1), of kafka"

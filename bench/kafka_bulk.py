@@ -1,4 +1,4 @@
-"""Many ticks onto a topic in little time: encoded as columns, and sent as whole batches by the code that sends executions.
+"""Many ticks onto a topic in little time: encoded as columns, and sent as whole batches, as executions are.
 
 They are the bytes that the workload's own encoder makes, but for the price, which decides nothing.
 """

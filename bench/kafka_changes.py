@@ -1,8 +1,8 @@
-"""What it costs to change a hundred strategies a second, and how soon each change is in force: a million pairs, one worker.
+"""What it costs to change a hundred strategies a second among a million pairs, and how soon a change is in force.
 
-Cost: ticks lie on their topic, more than the worker takes while it is looked at. Slices with changes and slices without
-follow each other, in turn the one and the other first; a ratio is one of two neighbours. In force: ticks come at a steady
-rate, with changes all the time, and the journal says which change each shard has taken.
+Cost: ticks lie on their topic, more than the worker takes while it is looked at. Slices with changes and slices
+without follow each other, in turn the one and the other first; a ratio is one of two neighbours. In force: ticks come
+at a steady rate, with changes all the time, and the journal says which change each shard has taken.
 """
 
 import time
@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import kafka_wide, reference, workload
-from bench.kafka_bulk import send_in_bulk
 from bench.kafka_answer import ends_of
-from bench.kafka_churn import RATE, SentChange, change_on_schedule
+from bench.kafka_bulk import send_in_bulk
+from bench.kafka_churn import RATE, Plan, SentChange, change_on_schedule
 from bench.kafka_flow import Flow, Helper, Sent, send_on_schedule
-from bench.kafka_ground import PARTITIONS, Ground, Place, RunError, import_strategies, make_topics, real_broker, say
+from bench.kafka_ground import PARTITIONS, Place, RunError, import_strategies, make_topics, real_broker, say
 from bench.kafka_in_force import in_force_ms, read_journal
 from bench.kafka_summary import Spread, spread
 from bench.kafka_wide import PAIRS, TICKERS
@@ -101,9 +101,9 @@ def course(place: Place, market: Market, seed: int) -> tuple[list[Slice], Floats
     file = place.ground.scratch / f"{place.guarantee}.npz"
     np.savez(file, who=market.steady_who, when=market.steady_when)
     flow = Flow(bootstrap, topics.ticks, STEADY_RATE)
-    changing = (bootstrap, topics.strategy_changes, seed, work.strategies, CHANGING_S)
+    plan = Plan(bootstrap, topics.strategy_changes, seed, work.strategies, CHANGING_S)
     with (
-        Helper(change_on_schedule, *changing) as changer,
+        Helper(change_on_schedule, plan) as changer,
         Helper(send_on_schedule, flow, file) as sender,
         Helper(read_journal, bootstrap, topics.journal) as reader,
         Worker(place) as worker,
@@ -156,7 +156,7 @@ def steady(changer: Helper, sender: Helper, reader: Helper) -> Floats:
     changes: list[SentChange] = changer.hear()
     reader.tell("that was all")
     sent: Sent = sender.hear()
-    say(f"{len(changes):,} records of changes; the sender of ticks was {sent.most_behind_s * 1e3:.0f} ms behind at worst")
+    say(f"{len(changes):,} records of changes; the sender was {sent.most_behind_s * 1e3:.0f} ms behind at worst")
     return in_force_ms(changes, reader.hear(), PARTITIONS)
 
 
@@ -171,10 +171,11 @@ def described(guarantee: str, slices: list[Slice], found: Floats) -> list[str]:
     quiet, changing = (median(each.rate for each in slices if each.changing is kind) for kind in (False, True))
     cost = costs(slices)
     assert cost is not None, "there are two slices at least"
-    lost = f"{cost.median:.1%} ({cost.least:.1%} to {cost.most:.1%}) in {len(slices) // 2} pairs (bound {COST_BOUND:.0%})"
+    lost = f"{cost.median:.1%} ({cost.least:.1%} to {cost.most:.1%}) in {len(slices) // 2} pairs"
+    bounds = f"(bound {COST_BOUND:.0%})", f"(p99 bound {IN_FORCE_BOUND_MS} ms)"
     said = ", ".join(f"{name} {np.quantile(found, q):.0f} ms" for name, q in QUANTILES.items())
+    rates = f"{quiet / 1e3:,.0f} thousand ticks/s without changes, {changing / 1e3:,.0f} with"
     return [
-        f"  {guarantee}: {quiet / 1e3:,.0f} thousand ticks/s without changes, {changing / 1e3:,.0f} with: {lost}",
-        f"    {len(found):,} changes in force in all shards, at {STEADY_RATE:,.0f} ticks/s: {said}"
-        f" (p99 bound {IN_FORCE_BOUND_MS} ms)",
+        f"  {guarantee}: {rates}: {lost} {bounds[0]}",
+        f"    {len(found):,} changes in force in all shards, at {STEADY_RATE:,.0f} ticks/s: {said} {bounds[1]}",
     ]

@@ -1,4 +1,4 @@
-"""Strategies that are edited, paused, made and deleted while the market runs: a hundred changes a second, by a schedule.
+"""Strategies that are edited, paused, made and deleted while the market runs: a hundred changes a second.
 
 What is edited: two changes in ten give another timeframe, three exchange a tenth of the universe, one the mode, one the
 session, one pauses or activates; one makes a strategy, and one deletes one that was made, with its tombstone.
@@ -26,7 +26,18 @@ RATE: Final = 100.0
 
 SWAPPED: Final = kafka_wide.TICKERS_OF_A_STRATEGY // 10
 TIMEFRAMES: Final = tuple(reference.TIMEFRAMES.values())
-KINDS: Final = ("timeframe", "universe", "make", "mode", "universe", "status", "timeframe", "session", "universe", "end")
+KINDS: Final = (
+    "timeframe",
+    "universe",
+    "make",
+    "mode",
+    "universe",
+    "status",
+    "timeframe",
+    "session",
+    "universe",
+    "end",
+)
 RECORD: Final = "strategy_change"
 
 Record = tuple[bytes, bytes | None]
@@ -100,21 +111,30 @@ def records_of(encoder: Encoder, change: Strategy) -> Iterator[Record]:
         yield key, None
 
 
-def change_on_schedule(
-    bootstrap: str, topic: str, seed: int, strategies: list[Strategy], seconds: float, line: Connection
-) -> None:
+class Plan(NamedTuple):
+    """What the changer is to do: where to write, and what it begins with."""
+
+    bootstrap: str
+    topic: str
+    seed: int
+    strategies: list[Strategy]
+    seconds: float
+    """For so long it has changes."""
+
+
+def change_on_schedule(plan: Plan, line: Connection) -> None:
     """The changer's process: at each word it begins, at the next it stops, and says what it has sent since.
 
     What it sends is made before: to make it takes as long as to put it in force, and is not what is measured.
     """
-    churn, encoder = Churn(seed, strategies), Encoder(FileSchemas(), [RECORD])
-    made = deque(list(records_of(encoder, churn.next())) for _ in range(math.ceil(seconds * RATE)))
-    to = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0, "acks": "all", "partitioner": "murmur2_random"})
-    to.list_topics(topic)
+    churn, encoder = Churn(plan.seed, plan.strategies), Encoder(FileSchemas(), [RECORD])
+    made = deque(list(records_of(encoder, churn.next())) for _ in range(math.ceil(plan.seconds * RATE)))
+    to = Producer({"bootstrap.servers": plan.bootstrap, "linger.ms": 0, "partitioner": "murmur2_random"})
+    to.list_topics(plan.topic)
     line.send("ready")
     while True:
         line.recv()
-        sent = send_until_told(to, topic, made, line)
+        sent = send_until_told(to, plan.topic, made, line)
         line.recv()
         line.send(sent)
 

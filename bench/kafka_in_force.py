@@ -1,4 +1,4 @@
-"""When changes of strategies came into force, seen from outside: the journal says so with each checkpoint that took some.
+"""When changes of strategies came into force, seen from outside: the journal says which each checkpoint took.
 
 A change is in force in a shard with the first record of that shard's journal that is past its offset, and counts from
 when that record is read (read_committed): the executions decided on it are to be read by then too. What is told is the

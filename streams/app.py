@@ -77,8 +77,6 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
     )
     shards = make_shards(given, told, book, lambda: app.consumer)
     discoveries = make_discoveries(given, told, book, lambda: app.consumer)
-    catch_up = partial(book.catch_up, partial(make_consumer, settings))
-    mending = Mending(shards, MendingTools(book, catch_up, given.encoder, make_announcer(settings, "mending")))
     app = TickgateApp(settings, shards, discoveries)
     ours: dict[str, Any] = {"stop_worker": stop_worker}
     state = {
@@ -110,7 +108,7 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
     agents.clock.add(app, app.topic(topics.clock, key_serializer="raw", value_serializer="raw"), shards)
     agents.results.add(app, app.topic(topics.alert_results, key_serializer="raw", value_serializer="raw"), discoveries)
     agents.strategies.add(app, strategies.notices, book, shards)
-    return Parts(app, shards, book, discoveries, mending, state, strategies)
+    return Parts(app, shards, book, discoveries, make_mending(given, shards, book), state, strategies)
 
 
 def shown_tables(parts: Parts, partitions: int) -> Tables:
@@ -152,6 +150,13 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
     tools = Tools(layout, TickValues(given.schemas), given.encoder, ClockValues(given.schemas), settings.decisions)
     makers = Makers(shard_maker(given), transaction, lambda: make_consumer(settings))
     return Shards(book, makers, make_ahead(settings), tools, around)
+
+
+def make_mending(given: Given, shards: Shards, book: StrategyBook) -> Mending:
+    """What writes behind records of strategies that do not count."""
+    catch_up = partial(book.catch_up, partial(make_consumer, given.settings))
+    tools = MendingTools(book, catch_up, given.encoder, make_announcer(given.settings, "mending"))
+    return Mending(shards, tools)
 
 
 def make_discoveries(given: Given, told: Told, book: StrategyBook, consumer: Callable[[], Any]) -> Discoveries:

@@ -59,7 +59,7 @@ class HiddenStrategies:
         return oldest
 
     def show(self, counts: Strategy | Tombstone) -> None:
-        """Note a record that counts, or that says again what stands: behind it nothing is hidden, if it is high enough."""
+        """Note a record that counts, or repeats what does: behind it nothing is hidden, if it is high enough."""
         hidden = self._hidden.get(counts.strategy_id)
         if hidden and (isinstance(counts, Tombstone) or is_above(counts, hidden)):
             del self._hidden[counts.strategy_id]

@@ -200,7 +200,7 @@ class Index:
         """Take the version in force out of it, and remember what it fired."""
         columns, number = self.columns, entry.number
         if entry.by_pairs:
-            self.count_late(entry)
+            kernel.count_late_where_any(self.columns, entry.universe)
             rows.put_to_sleep(columns.tickers, columns.pairs, entry.universe, number)
             self._set_awake(entry, 0)
         elif entry.as_whole:
@@ -230,7 +230,7 @@ class Index:
         """Keep for the tickers that they ran with the strategy as a whole."""
         if entry.strategy.universe:
             self._make_room_for_pairs(entry.universe)
-            self.count_late(entry)
+            kernel.count_late_where_any(self.columns, entry.universe)
             tickers, pairs, used = self.columns.tickers, self.columns.pairs, self.used_pairs
             self.used_pairs = rows.mark(tickers, pairs, entry.universe, entry.number, bucket_ms, used)
             self.marked = grown(self.marked, self.tickers.count, 0)
@@ -255,7 +255,7 @@ class Index:
         if mode is Mode.PER_TICKER:
             self._make_room_for_pairs(entry.universe)
             columns = self.columns
-            self.count_late(entry)
+            kernel.count_late_where_any(self.columns, entry.universe)
             self.used_pairs = rows.wake(
                 columns.tickers, columns.pairs, entry.universe, number, rule, entry.floor_ms, self.used_pairs
             )
@@ -273,11 +273,6 @@ class Index:
         updates = int(tickers.updates[entry.universe].sum())
         strategies.seen[entry.number] += -updates if pairs else updates
         strategies.awake[entry.number] = pairs
-
-    def count_late(self, entry: Entry) -> None:
-        """Have all late ticks of its tickers counted with the pairs that they were late for."""
-        if self.columns.tickers.late_ticks[entry.universe].any():
-            kernel.count_late_of(self.columns, entry.universe)
 
     def _newest_bucket(self, entry: Entry, mode: Mode) -> int:
         """The newest bucket in which any ticker that the strategy runs as a whole has run for it."""

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from streams.core.columns import Batch, Columns, Counters, FireColumns, Int32s, RuleColumns, Scalars
+from streams.core.columns import Batch, Columns, Counters, FireColumns, Int32s, RuleColumns, Scalars, TickerColumns
 from streams.core.jit import compiled
 from streams.core.limits import FOREVER, NEVER
 
@@ -138,15 +138,24 @@ def chain(columns: Columns, batch: Batch, t: int, tick: int) -> None:
 
 @compiled
 def tally(columns: Columns, ticks: int, updates: int, clocks: int, dups: int, late: int) -> None:
-    """Add to the totals; the updates twice, as one total is held against the other."""
+    """Add to the totals; the updates twice, as one total is held against the other. Of `dups`, some are late."""
     counts = columns.counts
     counts[TICKS] += ticks
     counts[IRRELEVANT] += ticks - updates
     counts[UPDATES] += updates
     columns.tracking.counter[0] += updates
     counts[CLOCKS] += clocks
-    counts[BUCKET_DUP] += dups
+    counts[BUCKET_DUP] += dups - late
     counts[LATE] += late
+
+
+@compiled
+def late_when_settled(tickers: TickerColumns, t: int) -> int:
+    """Note a tick for the pairs of a settled row that it is late for; returns how many these are."""
+    late = tickers.late_pairs[t]
+    if late > 0:
+        tickers.late_ticks[t] += 1
+    return late
 
 
 @compiled
@@ -183,10 +192,8 @@ def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -
         if tracked:
             flag(columns, t)
             if tickers.settled[t] <= now_ms < tickers.next_due[t]:
-                dups += tickers.row_awake[t] - tickers.late_pairs[t]
-                if tickers.late_pairs[t]:
-                    late += tickers.late_pairs[t]
-                    tickers.late_ticks[t] += 1
+                dups += tickers.row_awake[t]
+                late += late_when_settled(tickers, t)
                 continue
         chain(columns, batch, t, i)
     scalars[STREAM_MS], scalars[LEVEL_DUE], scalars[RESUME_AT] = stream_ms, level_due, taken
@@ -250,11 +257,16 @@ def count_late_of(columns: Columns, which: Int32s) -> None:
         count_late(columns, t)
 
 
+def count_late_where_any(columns: Columns, which: Int32s) -> None:
+    """The same, where there are any: to hand all columns to compiled code costs more than to look."""
+    if columns.tickers.late_ticks[which].any():
+        count_late_of(columns, which)
+
+
 @compiled
 def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -> None:
     """Hold one tick against every awake pair of its ticker."""
     tickers, pairs, rules, strategies = columns.tickers, columns.pairs, columns.rules, columns.strategies
-    count_late(columns, t)
     at, dups, late, late_for_long, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0, 0
     began, due, settled = at, FOREVER, NEVER
     start = tickers.row_start[t]
@@ -302,12 +314,11 @@ def look_along_chain(columns: Columns, batch: Batch, t: int, fires: FireColumns)
         tick, awake = tickers.chain_head[t], tickers.row_awake[t]
         now_ms = batch.ts_ms[tick]
         if tickers.settled[t] <= now_ms < tickers.next_due[t]:
-            columns.counts[BUCKET_DUP] += awake - tickers.late_pairs[t]
-            columns.counts[LATE] += tickers.late_pairs[t]
-            tickers.late_ticks[t] += 1 if tickers.late_pairs[t] else 0
+            tally(columns, 0, 0, 0, awake, late_when_settled(tickers, t))
         elif columns.scalars[PAIR_FIRES] + awake > len(fires.tick):
             return False
         else:
+            count_late(columns, t)
             look(columns, t, tick, now_ms, fires)
         tickers.chain_head[t] = batch.next_tick[tick]
     return True

@@ -23,8 +23,8 @@ Warts, and why they stay:
 - What was refused is not counted as a version. The next good change after a refused one has a gap before it,
   and is judged generously. That is right: the refused one may have been the bad half of two.
 - The log keeps what it got last, not what was accepted. If a record is refused or stale and no good one
-  follows, compaction may leave just that one, and a worker that starts later knows nothing else. So whoever
-  wrote it must write what stands behind it: a tombstone, where nothing stands; else two versions above both. To write
+  follows, compaction may leave just that one, and a worker that starts later knows nothing else. So what stands
+  is written behind it (`hidden.py`): a tombstone, where nothing stands; else two versions above both. To write
   what stands once more under its own version is not enough: where compaction has come just past the bad record, that
   would be stale to who starts then; and the very next version may be no legal move from the bad one.
 - A tombstone is not a change and does not come here: it deletes whatever is there, an active strategy too. Behind

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from streams.core import kernel
 from streams.core.columns import Columns, Counters, Int64s, grown
 from streams.core.index import Index
 from streams.core.jit import compiled
@@ -41,7 +42,7 @@ def counts_of(index: Index, strategy_id: str) -> StrategyCounts | None:
     strategies, number = index.columns.strategies, entry.number
     seen = int(strategies.seen[number])
     if entry.by_pairs:
-        index.count_late(entry)
+        kernel.count_late_where_any(index.columns, entry.universe)
         seen += int(index.columns.tickers.updates[entry.universe].sum())
     columns = (strategies.fired, strategies.late, strategies.no_bucket, strategies.no_update)
     fired, late, no_bucket, no_update = (int(column[number]) for column in columns)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from streams.errors import in_words
-from streams.kafka.producing import Keyed, Letters, Producing, Outgoing, RefusedError, Sent, UnsureError, spread
+from streams.kafka.producing import Keyed, Letters, Outgoing, Producing, RefusedError, Sent, UnsureError, spread
 from streams.kafka.sending import NO_ANSWER
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """What stands is written behind records of `strategy-changes` that do not count, before compaction takes it away.
 
-`core/hidden.py` says of which strategies, and why. The owner of one shard writes, as it does the dead letters of changes.
-It waits until nothing else has come for a while: whoever sent the bad record may be about to send the good one.
+`core/hidden.py` says of which strategies, and why. The owner of one shard writes, as it does the dead letters of
+changes. It waits until nothing else has come for a while: whoever sent the bad record may be about to send a good one.
 It keeps nothing: it asks the book, which knows what is hidden from the log, and sees there what was written. So it is
 written once by the group; by two who both take themselves for the owner, as the same record, which is a repetition.
 

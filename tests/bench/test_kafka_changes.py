@@ -1,4 +1,4 @@
-"""Changes that are measured are legal and go on; their times are led back to when they were sent; ticks are as usual."""
+"""Changes that are measured are legal; their times run from when they were sent; ticks are the workload's."""
 
 import numpy as np
 import pytest
@@ -54,12 +54,26 @@ def test_ticks_in_bulk_are_those_of_the_workload() -> None:
 
 def test_a_change_is_in_force_when_the_last_shard_has_taken_it() -> None:
     sent = [SentChange(0, 7, 10.0), SentChange(1, 7, 10.0), SentChange(0, 8, 10.0)]
-    taken = [Taken(0, 0, 8, 10.1), Taken(1, 0, 7, 10.1), Taken(1, 0, 8, 10.25), Taken(0, 1, 9, 10.5), Taken(1, 1, 8, 10.5)]
+    taken = [
+        Taken(0, 0, 8, 10.1),
+        Taken(1, 0, 7, 10.1),
+        Taken(1, 0, 8, 10.25),
+        Taken(0, 1, 9, 10.5),
+        Taken(1, 1, 8, 10.5),
+    ]
     assert in_force_ms(sent, taken, 2).tolist() == pytest.approx([250.0, 500.0, np.inf])
 
 
+def with_changes(rate: float) -> Slice:
+    return Slice(changing=True, rate=rate)
+
+
+def without(rate: float) -> Slice:
+    return Slice(changing=False, rate=rate)
+
+
 def test_the_cost_is_taken_between_neighbours() -> None:
-    slices = [Slice(False, 100.0), Slice(True, 90.0), Slice(True, 40.0), Slice(False, 50.0), Slice(False, 1.0)]
+    slices = [without(100.0), with_changes(90.0), with_changes(40.0), without(50.0), without(1.0)]
     assert costs(slices) == pytest.approx(Spread(0.15, 0.1, 0.2))
 
 

@@ -70,7 +70,7 @@ MUTANTS: Final = (
     Mutant(
         "late ticks of a row are counted with the pairs it has when it is looked at",
         "index.py",
-        "            self.count_late(entry)\n            rows.put_to_sleep(",
+        "            kernel.count_late_where_any(self.columns, entry.universe)\n            rows.put_to_sleep(",
         "            rows.put_to_sleep(",
     ),
     Mutant(

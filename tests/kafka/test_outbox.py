@@ -346,7 +346,8 @@ def test_at_least_once_rows_are_due_soon_where_something_waits_for_them(monkeypa
         await stage.outbox.send(decided_at(5, rows=False))
         assert asks(stage) == (0.0, False, INTERVAL_S)
         stage.outbox.hurries = True
-        assert asks(stage) == (0.0, False, pytest.approx(HURRIED_S))
+        assert asks(stage)[:2] == (0.0, False)
+        assert stage.outbox.due_in_s == pytest.approx(HURRIED_S)
         clock.now_s += 1.01 * HURRIED_S
         assert asks(stage) == (0.0, True, 0.0)
 

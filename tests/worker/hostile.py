@@ -1,6 +1,6 @@
-"""Changes and results that nobody in his right mind would send, each under a strategy of its own, with why it is refused.
+"""Changes and results that nobody in his right mind would send, each under a strategy of its own.
 
-What is told is the word of the dead letter, or those it may be: where a value is cut decides which of its faults is met.
+Told with each is the word of its dead letter, or those it may be: where a value is cut decides which fault is met.
 """
 
 from collections.abc import Iterator
