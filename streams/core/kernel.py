@@ -152,7 +152,7 @@ def tally(columns: Columns, ticks: int, updates: int, clocks: int, dups: int, la
 @compiled
 def late_when_settled(tickers: TickerColumns, t: int) -> int:
     """Note a tick for the pairs of a settled row that it is late for; returns how many these are."""
-    late = tickers.late_pairs[t]
+    late: int = tickers.late_pairs[t]
     if late > 0:
         tickers.late_ticks[t] += 1
     return late
