@@ -36,7 +36,7 @@ class ClockIntake:
 
     @property
     def wants_more(self) -> bool:
-        """Whether runs should be fetched. Read from the fetching thread too."""
+        """Whether runs should be fetched."""
         return self._is_open and not self._runs.is_full
 
     @property

@@ -40,12 +40,12 @@ class Discoveries:
         self._fetched[partition] = offset
 
     def wants_more(self, partition: int) -> bool:
-        """Whether results should be fetched: one run at a time. Called from the fetching thread."""
+        """Whether results should be fetched: one run at a time."""
         owned = self._owned.get(partition)
         return self._is_open and owned is not None and self._fetched[partition] <= owned.at
 
     def fetched(self, partition: int, position: int) -> None:
-        """A run goes on its way. Called from the fetching thread."""
+        """A run goes on its way."""
         self._fetched[partition] = position
 
     def committed(self) -> dict[int, int]:

@@ -1,7 +1,6 @@
 """Asks the broker where partitions of `ticks` end: what a shard's lag is measured against.
 
-A shard knows only of what was fetched for it. The question goes beside Faust's queue of calls, so that nothing waits
-for it while the broker is away.
+A shard knows only of what was fetched for it.
 """
 
 import asyncio
@@ -21,9 +20,8 @@ ANSWER_TIMEOUT_S: Final = 2.0
 
 async def ends(consumer: Any, topic: str, partitions: Collection[int]) -> dict[int, int]:  # noqa: ANN401 - Faust's
     """Where each partition ends; nothing while the broker does not say."""
-    thread = consumer._thread  # noqa: SLF001 - its loop alone may use the client
-    asked = _asked(thread._ensure_consumer(), [TopicPartition(topic, each) for each in partitions])  # noqa: SLF001
-    found = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, thread.thread_loop))
+    client = consumer._thread._ensure_consumer()  # noqa: SLF001 - Faust's consumer has no such question
+    found = await _asked(client, [TopicPartition(topic, each) for each in partitions])
     return {tp.partition: end for tp, end in found.items()}
 
 

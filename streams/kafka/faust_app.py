@@ -15,7 +15,7 @@ from streams.kafka.security import for_faust
 from streams.settings import KNOWN, Settings
 
 MAX_BUFFERED_EVENTS: Final = 64
-"""Events that wait between the fetching thread and an agent; each is a whole run."""
+"""Events that wait between the fetching and an agent; each is a whole run."""
 
 NOWHERE: Final = Path(tempfile.gettempdir()) / "tickgate-keeps-nothing"
 """What Faust is told of a folder where there is none. It is never made: the tables keep nothing in files."""

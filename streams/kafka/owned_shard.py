@@ -124,7 +124,7 @@ class OwnedShard:
 
     @property
     def wants_more(self) -> bool:
-        """Whether runs should be fetched for it. Read from the fetching thread too."""
+        """Whether runs should be fetched for it."""
         return self.state is State.RUNNING and not self._runs.is_full
 
     @property

@@ -20,10 +20,10 @@ class Shards(Protocol):
         """The partitions of these inputs go on from here; and what each holds."""
 
     def wants_more(self, topic: str, partition: int) -> bool:
-        """Whether more of an input should be fetched for a shard. Called from the fetching thread."""
+        """Whether more of an input should be fetched for a shard."""
 
     def fetched(self) -> None:
-        """Ticks have come. Called from the fetching thread."""
+        """Ticks have come."""
 
     def committed(self) -> dict[int, int]:
         """How far each shard has come."""
@@ -42,10 +42,10 @@ class Results(Protocol):
         """A partition is read again from here."""
 
     def wants_more(self, partition: int) -> bool:
-        """Whether results should be fetched for a partition. Called from the fetching thread."""
+        """Whether results should be fetched for a partition."""
 
     def fetched(self, partition: int, position: int) -> None:
-        """Results have come, up to here. Called from the fetching thread."""
+        """Results have come, up to here."""
 
     def committed(self) -> dict[int, int]:
         """Of each partition, up to where results are done with."""

@@ -27,7 +27,7 @@ class RunQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more should be fetched. Read from the fetching thread too."""
+        """Whether no more should be fetched."""
         return len(self._runs) >= self._room.runs or self.nbytes >= self._room.nbytes
 
     @property

@@ -227,14 +227,14 @@ class Shards:
     # What comes in.
 
     def wants_more(self, topic: str, partition: int) -> bool:
-        """Whether ticks, or clock records, should be fetched for a shard. Called from the fetching thread too."""
+        """Whether ticks, or clock records, should be fetched for a shard."""
         shard = self._owned.get(partition)
         if shard is None:
             return False
         return shard.clock.wants_more if topic == self._around.clock else shard.wants_more
 
     def fetched(self) -> None:
-        """Ticks have come. Called from the fetching thread."""
+        """Ticks have come."""
         if self.first_fetch_s is None:
             self.first_fetch_s = time.monotonic()
 

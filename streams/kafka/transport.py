@@ -21,11 +21,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
+from mode import Service
+from mode.threads import ServiceThread
 
 from streams.errors import in_words
 from streams.kafka.asking_again import ask_again
 from streams.kafka.faust_records import RunRecord, SingleRecord, fetch_record, run_records, single_records
 from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.in_loop import ConsumerInLoop
 from streams.kafka.ports import App
 from streams.kafka.raw_fetch import RawFetch
 from streams.kafka.touched import no_longer_used
@@ -52,9 +55,14 @@ TOUCHED: Final = {
         "call_thread",
         "crash",
         "on_start",
+        "on_thread_stop",
         "seek_to_beginning",
         "seek_wait",
+        "start",
+        "stop",
+        "wait_for_shutdown",
     ),
+    Service: ("_default_start", "_default_stop_children", "_default_stop_exit_stacks", "_default_stop_futures"),
     driver.Consumer: (
         "_new_consumer_thread",
         "_new_offset",
@@ -69,6 +77,8 @@ TOUCHED: Final = {
 """Inside Faust: what is overridden or called here. A test names what an upgrade moves."""
 
 TOUCHED_NAMES: Final = {
+    Service.stop: ("_stopped_set", "_stop_children", "_stop_exit_stacks", "_stop_futures", "wait_for_shutdown"),
+    ServiceThread.maybe_start: ("_thread_started",),
     base.Consumer.__init__: ("_acked", "_acked_index"),
     base.Consumer.getmany: ("consumer_generation_id", "perform_seek"),
     driver.AIOKafkaConsumerThread._create_worker_consumer: ("AIOKafkaConsumer",),  # noqa: SLF001 - that is the point
@@ -89,13 +99,13 @@ def moved() -> list[str]:
 def those_of(active: set[TP] | None, may_fetch: Callable[[TP], bool]) -> list[TopicPartition]:
     """What of Faust's live set may be fetched, as a list of its own: aiokafka takes an empty set for "all".
 
-    Faust changes the set in another thread, at each rebalance and when recovery ends; so it is copied in one step.
+    Faust changes the set while a fetch is under way, at each rebalance and when recovery ends; so it is copied.
     """
     return [TopicPartition(*tp) for tp in active.copy() if may_fetch(tp)] if active else []
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Fetches runs, in a thread of its own."""
+class ConsumerThread(ConsumerInLoop):
+    """Fetches runs."""
 
     consumer: "Consumer"
     raw: RawFetch

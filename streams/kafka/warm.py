@@ -1,6 +1,6 @@
 """Everything that is compiled, here and in the core, called once before a worker joins its group.
 
-The compiler holds up the thread that it runs in; one that fetches would miss its heartbeats and lose its group.
+The compiler holds up the event loop; a worker that has joined would miss its heartbeats and lose its group.
 """
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder

@@ -1,7 +1,7 @@
 """The real Faust classes with nobody behind them: an application that is not started, and shards that note things."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -110,15 +110,7 @@ class NotingRows:
         return ()
 
 
-class Thread(ConsumerThread):
-    """Runs what it is asked in the loop of who asks."""
-
-    async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        found = fun(*args, **kwargs)
-        return await found if asyncio.iscoroutine(found) else found
-
-
-class Broker(Thread):
+class Broker(ConsumerThread):
     """Stands where a broker stands: notes what is sought and committed, and where the group has come to."""
 
     def __post_init__(self) -> None:
@@ -163,9 +155,9 @@ class Broker(Thread):
 
 
 class App(TickgateApp):
-    """Not started; its consumer has no thread of its own."""
+    """Not started."""
 
-    thread_kind: type[Thread] = Broker
+    thread_kind: type[ConsumerThread] = Broker
 
     @property
     def thread(self) -> Any:
@@ -177,8 +169,7 @@ class App(TickgateApp):
 
         class Staged(Consumer):
             def _new_consumer_thread(self) -> ConsumerThread:
-                loop = asyncio.get_running_loop()
-                return kind(self, loop=self.loop, beacon=self.beacon, thread_loop=loop)
+                return kind(self, loop=asyncio.get_running_loop(), beacon=self.beacon)
 
         class StagedTransport(Transport):
             Consumer = Staged
@@ -218,7 +209,7 @@ def make_app(
     broker: str = "localhost:9",
     prefix: str = "h.",
     group: str = "holes",
-    thread: type[Thread] = Broker,
+    thread: type[ConsumerThread] = Broker,
 ) -> Any:
     """Make an application; needs a running loop."""
     settings = Settings(broker=broker, topic_prefix=prefix, app_id=group)

@@ -15,7 +15,7 @@ from streams.kafka.fetch import RawRun
 from streams.kafka.transport import Consumer, ConsumerThread
 from tests.holes.cures import with_and_without_the_cure, without
 from tests.holes.real import consuming, produced
-from tests.holes.stage import CHANGELOG, TICKS, NotingRows, NotingShards, Thread, make_app, run_of
+from tests.holes.stage import CHANGELOG, TICKS, NotingRows, NotingShards, make_app, run_of
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.shared_broker import SharedBroker
 
@@ -108,7 +108,7 @@ def test_a_fresh_group_keeps_its_first_ticks(
     ticks, rows = TP(make_topic(), 0), TP(make_topic(), 0)
 
     async def main() -> None:
-        app = make_app(NotingShards(), broker=real_broker.bootstrap, prefix=prefix, thread=Thread)
+        app = make_app(NotingShards(), broker=real_broker.bootstrap, prefix=prefix, thread=ConsumerThread)
         await produced(real_broker.bootstrap, ticks.topic, 3)
         async with consuming(real_broker.bootstrap, ticks.topic, rows.topic) as consumer:
             app.thread._consumer, app.thread.raw = consumer, consumer.runs

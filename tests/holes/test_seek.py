@@ -12,10 +12,10 @@ import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from streams.kafka.transport import Consumer
+from streams.kafka.transport import Consumer, ConsumerThread
 from tests.holes.cures import with_and_without_the_cure, without
 from tests.holes.real import consuming, produced
-from tests.holes.stage import CHANGELOG, TICKS, NotingRows, NotingShards, Thread, make_app, run_of
+from tests.holes.stage import CHANGELOG, TICKS, NotingRows, NotingShards, make_app, run_of
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.shared_broker import SharedBroker
 
@@ -83,7 +83,7 @@ def test_a_partition_without_a_commit_is_read_from_its_beginning(
 
     async def main() -> None:
         shards = NotingShards()
-        app = make_app(shards, broker=real_broker.bootstrap, prefix=prefix, thread=Thread)
+        app = make_app(shards, broker=real_broker.bootstrap, prefix=prefix, thread=ConsumerThread)
         app.consumer.ticks_topic = ticks.topic
         await produced(real_broker.bootstrap, ticks.topic, 3)
         async with consuming(real_broker.bootstrap, ticks.topic, group_id=prefix) as consumer:

@@ -16,7 +16,7 @@ from tests.kafka.shared_broker import SharedBroker
 
 
 class Consumer:
-    """What stands in for aiokafka's, in the loop of another thread."""
+    """What stands in for aiokafka's."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -29,8 +29,8 @@ class Consumer:
 
 
 async def asked_of(consumer: Any, topic: str, partitions: list[int]) -> dict[int, int]:
-    """Ask as a worker does: the client belongs to the loop of another thread, or of this one."""
-    thread = SimpleNamespace(_ensure_consumer=lambda: consumer, thread_loop=asyncio.get_running_loop())
+    """Ask as a worker does."""
+    thread = SimpleNamespace(_ensure_consumer=lambda: consumer)
     return await ends(SimpleNamespace(_thread=thread), topic, partitions)
 
 
