@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from streams.core import kernel
 from streams.core.asked import Asked
 from streams.core.conditions import ConditionTable
 from streams.core.decisions import Recorder
@@ -46,6 +47,7 @@ def warm_up(conditions: ConditionTable) -> None:
     nothing = np.zeros(0, np.int32)
     shard.from_columns(["A"], np.zeros(1, np.int32), np.zeros(1, np.int64), nothing, np.zeros(1, np.int64))
     shard.end_round()
+    kernel.count_late_of(shard.index.columns, np.zeros(1, np.int32))  # else only an edit behind a late tick comes here
     shard.step(Ticks(nothing, np.zeros(0, np.int64), np.zeros(0, np.uint8)))
     warm_up_emission(Shard(conditions), ticks)
 

@@ -68,12 +68,6 @@ MUTANTS: Final = (
         "",
     ),
     Mutant(
-        "late ticks of a row are counted with the pairs it has when it is looked at",
-        "index.py",
-        "            kernel.count_late_where_any(self.columns, entry.universe)\n            rows.put_to_sleep(",
-        "            rows.put_to_sleep(",
-    ),
-    Mutant(
         "a late pair that has gone to sleep is counted as late for good",
         "rows.py",
         "if tickers.late_pairs[t] > 0:",

@@ -76,6 +76,17 @@ def test_ticks_that_an_edit_has_made_late_for_long_are_counted_and_cost_no_look_
     assert shard.counts_of("short") == NOTHING._replace(fired=1, bucket_dup=101)
 
 
+def test_late_ticks_count_for_a_strategy_that_leaves_the_ticker_before_anybody_asks() -> None:
+    shard = shard_with(Strategy("long", "1m", frozenset("A")), Strategy("short", "1m", frozenset("A")))
+    tick(shard, NOON_MS + 5 * MINUTE_MS)
+    shard.change(Strategy("long", "1h", frozenset("A"), version=2))
+    for at in range(100):
+        tick(shard, NOON_MS + 5 * MINUTE_MS + at)
+    shard.change(Strategy("long", "1h", frozenset("B"), version=3))
+    assert shard.counts_of("long") == NOTHING._replace(fired=1, late=100)
+    assert shard.counts_of("short") == NOTHING._replace(fired=1, bucket_dup=100)
+
+
 def test_what_must_not_move_the_price_and_clocks_count_for_nobody() -> None:
     shard = shard_with(ON_A)
     fires_of_shard(shard, [Tick("A", 0, conditions=(OUT_OF_SEQUENCE,)), Clock(5), Tick("B", 0)], [])
