@@ -22,7 +22,7 @@ YOUNG_OBJECTS: Final = 50_000
 
 
 SWITCH_S: Final = 0.0005
-"""How long a thread may hold the interpreter while another wants it. Fetched ticks would wait 5 ms by default."""
+"""How long a thread may hold the interpreter while the event loop wants it. Ticks would wait 5 ms by default."""
 
 
 def keep_memory_small() -> None:

@@ -8,10 +8,10 @@ the caller holds them while it runs; but the compiler counts references all the 
 innermost loops, which cost the decoder five sixths of its speed. The option has no public name, so a test
 looks into the machine code for what it must not find.
 
-Compiled code keeps the interpreter's lock (GIL). To let go of it looks free, and gives the fetching thread a chance;
-but a step calls a dozen of these functions, each for microseconds, and whoever lets go waits until the other thread's
-turn is over. At 50,000 ticks/s that made the median latency half as long again, and the p99 up to four times as
-long; it brought no throughput. ARCHITECTURE.md has the figures.
+Compiled code keeps the interpreter's lock (GIL). To let go of it looks free, and gives other threads a chance; but a
+step calls a dozen of these functions, each for microseconds, and whoever lets go waits until the other thread's turn
+is over. When a thread still fetched, at 50,000 ticks/s that made the median latency half as long again, and the p99 up
+to four times as long; it brought no throughput. ARCHITECTURE.md has the figures.
 """
 
 from collections.abc import Callable
