@@ -116,7 +116,7 @@ def look_up(settings: Settings) -> Given:
     with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
         asked = ("decision",) if settings.decisions.anything else ()
-        encoder = Encoder(schemas, ("execution", "dead_letter", "clock", "journal", RECORD, *asked))
+        encoder = Encoder(schemas, ("execution", "dead_letter", "clock", "journal", "turn", RECORD, *asked))
     return Given(settings, sizes, schemas, encoder, load_conditions(settings.conditions))
 
 
@@ -164,7 +164,7 @@ class Worker:
         following = [asyncio.create_task(each) for each in followers]
         watched = {
             asyncio.create_task(self._over.wait(), name="over"),
-            asyncio.create_task(parts.book.work(), name="strategies"),
+            *(asyncio.create_task(book.work(), name=book.name) for book in parts.books),
             asyncio.create_task(self._run_app(parts), name="application"),
             *following,
         }
@@ -198,7 +198,7 @@ class Worker:
     def _watch(self, parts: Parts) -> Watch:
         settings = self._given.settings
         reader = partial(make_consumer, settings)
-        return Watch(lambda: parts.app.consumer, reader, parts.shards, parts.book, parts.discoveries)
+        return Watch(lambda: parts.app.consumer, reader, parts.shards, parts.books, parts.discoveries)
 
     def _quiet_shards(self, parts: Parts) -> QuietShards:
         settings, encoder = self._given.settings, self._given.encoder
@@ -247,7 +247,7 @@ class Worker:
         """Lines for the eye, now and then."""
         while True:
             await asyncio.sleep(self._given.settings.report_ms / 1000)
-            told, sizes = self._metrics, parts.book.strategies.active_sizes()
+            told, sizes = self._metrics, parts.books.strategies.strategies.active_sizes()
             for line in report_lines(told.total, told.tickers, told.universes_updated, sizes):
                 log.info("%s", line)
 
