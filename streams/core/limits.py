@@ -73,7 +73,7 @@ CALM_INTERVALS: Final = 10
 
 MAX_BACK_MS: Final = 86_400_000
 """A result so far before the last discovery is not held for it: one of the two has a wrong time."""
-MAX_TURNS_KEPT: Final = 64
+MAX_TURNS_KEPT: Final = 256
 """Turns of one strategy that are known. One that turns more often within one of its buckets fires no more in that."""
 
 MAX_TURNS_CALLED: Final = 3_000

@@ -145,9 +145,12 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
         controls = controls_end
         ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
         clock = [each for each in journal.clock[shard] if timed <= each.record.offset < clock_end(position, shard)]
-        found.executions.extend(clocked(found, journal, cut.offset, clock))
-        closed += found.gathering.moved(oracle.stream_ms)
-        found.executions.extend(executions(found, journal, closed, cut.offset, ticks))
+        by_clock = list(clocked(found, journal, cut.offset, clock))
+        closed += found.gathering.moved(
+            oracle.stream_ms
+        )  # before what the clock fires: it may have turned to the whole
+        found.executions.extend([*executions(found, journal, closed, cut.offset, []), *by_clock])
+        found.executions.extend(executions(found, journal, [], cut.offset, ticks))
         found.letters.extend(refused_ticks(journal, ticks))
         found.cuts.append(cut)
         before, taken, timed = position.next_offset, taken + len(ticks), clock_end(position, shard)

@@ -1,8 +1,10 @@
 """A flag is flipped thirty times while two workers decide four shards, and modes and universes are edited between.
 
-The audit then knows every turn that was decided, and holds the oracle of each shard to them.
+`CHAOS_FLIPS=100` flips it a hundred times. The audit then knows every turn that was decided, and holds the oracle of
+each shard to them.
 """
 
+import os
 import uuid
 from collections import Counter
 from dataclasses import replace
@@ -27,7 +29,7 @@ from tests.chaos.rig import Sender, inputs, make_topics
 from tests.kafka.shared_broker import SharedBroker
 
 SHARDS = 4
-FLIPS = 30
+FLIPS = int(os.environ.get("CHAOS_FLIPS", "30"))
 BURST = 120
 MOST_LAG = 60
 HANGS_S = 60.0
