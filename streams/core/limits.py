@@ -60,6 +60,11 @@ MAX_ASKED_PAIRS: Final = 1 << 20
 MAX_TICKERS_NAMED: Final = 1_000
 """What one such decision says of tickers; how many more there were is said."""
 
+MAX_SHADOW_BUCKETS: Final = 6
+"""What the shadow remembers of a ticker under a rule: the newest buckets in which it had an update."""
+MAX_SHADOW_RUNS: Final = 64
+"""What it remembers of a rule: the newest buckets in which strategies would have run as a whole."""
+
 MAX_UNIVERSE_BYTES: Final = MAX_VALUE_BYTES - (1 << 16)
 """Tickers that discovery makes a universe, in UTF-8 with a length before each: they must fit into one record."""
 

@@ -33,7 +33,9 @@ from streams.core.gathered import Gathered
 from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled, Verdict
 from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH, NEVER
+from streams.core.new_names import number_new_names
 from streams.core.order import Ranks, order_of
+from streams.core.shadow import Shadow
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tick_columns import clock_ticks, part_of, reaches
 from streams.core.tickers import TooManyTickersError
@@ -66,6 +68,8 @@ class Shard:
         self._pair_fires = fire_columns(FIRST_FIRES)
         self._ranks = Ranks()
         self._rounds = Rounds(self.index)
+        self.shadow: Shadow | None = None
+        """Counts what both throttles make of the ticks, where it is wanted."""
 
     @property
     def tracked(self) -> bool:
@@ -134,7 +138,10 @@ class Shard:
         return None if entry is None else entry.strategy
 
     def _stands(self, before: Strategy | None, now: Strategy) -> None:
-        self.gathered.stands(self.index.entries[now.strategy_id].number, before, now)
+        entry = self.index.entries[now.strategy_id]
+        self.gathered.stands(entry.number, before, now)
+        if self.shadow is not None:
+            self.shadow.follow(entry)
 
     def forget(self, strategy_id: str) -> None:
         """Take a strategy's tombstone: only what it fired is known of it from the next step on."""
@@ -142,6 +149,13 @@ class Shard:
         self.index.forget(strategy_id)
         if before is not None:
             self.gathered.ends(self.index.entries[strategy_id].number, before)
+            if self.shadow is not None:
+                self.shadow.follow(self.index.entries[strategy_id])
+
+    def compare(self, *, on: bool) -> None:
+        """Count what both throttles make of the ticks from here on, or do so no more."""
+        if on != (self.shadow is not None):
+            self.shadow = Shadow(self.index) if on else None
 
     def clock(self, *times_ms: int) -> Fires:
         """Move stream time on without a tick, once for each time."""
@@ -174,6 +188,8 @@ class Shard:
             phase := kernel.step(columns, batch, self._tracked, phase, self._level_fires, self._pair_fires)
         ) != kernel.DONE:
             self._grow(columns, phase)
+        if self.shadow is not None:
+            self.shadow.take(ticks)
         pair_fires, level_fires = int(columns.scalars[Scalars.PAIR_FIRES]), int(columns.scalars[Scalars.LEVEL_FIRES])
         return self._fires(ticks, pair_fires, level_fires)
 
@@ -256,32 +272,8 @@ class Shard:
         out = decoded_columns(size)
         names = self.index.tickers.names
         if decode(data, starts, ends, schema_id, plan, names, table.blocks, table.unlisted_blocks, out):
-            self._number_new_names(data, out)
+            number_new_names(self.index, data, out)
         return Ticks(out.ticker, out.ts_ms, out.moves_price), out.fault
-
-    def _number_new_names(self, data: Bytes, out: Decoded) -> None:
-        """Give a number to each ticker met for the first time that may move the price."""
-        numbers: dict[bytes, tuple[int, int]] = {}
-        new = np.flatnonzero((out.ticker == UNKNOWN) & (out.fault == FAULT.NONE) & (out.moves_price == 1))
-        for i in new.tolist():
-            start = int(out.name_start[i])
-            name = data[start : start + int(out.name_length[i])].tobytes()
-            if name not in numbers:
-                numbers[name] = self._number(name)
-            out.ticker[i], out.fault[i] = numbers[name]
-        out.ticker[out.fault != FAULT.NONE] = kernel.NO_TICK
-
-    def _number(self, name: bytes) -> tuple[int, int]:
-        owns = self.index.owns
-        try:
-            ticker = name.decode()
-            if owns is not None and not owns(ticker):
-                return UNKNOWN, FAULT.WRONG_PARTITION  # its pairs are in another shard: here it would fire nothing
-            return self.index.tickers.number(ticker), FAULT.NONE
-        except UnicodeDecodeError:
-            return UNKNOWN, FAULT.TICKER_NOT_UTF8
-        except TooManyTickersError:
-            return UNKNOWN, FAULT.TOO_MANY_TICKERS
 
 
 def decoded_columns(size: int) -> Decoded:
