@@ -181,7 +181,8 @@ def make_shards(given: Given, told: Told, books: Books, consumer: Callable[[], A
     )
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
     layout = Layout(topics, sizes[topics.alert_executions], letters, sizes.get(topics.decisions, 0))
-    tools = Tools(layout, TickValues(given.schemas), given.encoder, ClockValues(given.schemas), settings.decisions)
+    values = TickValues(given.schemas), given.encoder, ClockValues(given.schemas)
+    tools = Tools(layout, *values, settings.decisions, settings.shadow)
     homes = Homes(sizes[topics.ticks])
 
     def agreement(partition: int) -> Agreement:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from streams import __version__
-from streams.commands import demo, feed, flags, settings, strategies, strategy_moves, topics, worker
+from streams.commands import demo, feed, flags, rollout, settings, strategies, strategy_moves, topics, worker
 from streams.commands.plainly import told_plainly
 
 
@@ -75,6 +75,7 @@ for command in (
     demo.demo,
     feed.feed,
     flags.flags,
+    rollout.rollout,
     settings.settings,
     strategies.strategies,
     topics.topics,

@@ -26,6 +26,7 @@ from streams.kafka.quiet_shards import QuietShards
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
+from streams.kafka.shadow_reports import ShadowReports
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_topic import RECORD
 from streams.kafka.warm import warm_up
@@ -138,7 +139,8 @@ class Worker:
         parts = compose(self._given, Told(self._metrics, self._observe, self._committed), self._end)
         settings = self._given.settings
         tables = shown_tables(parts, self._given.sizes[settings.topics.ticks])
-        server = HealthServer(parts.shards, self._metrics.exposed, tables)
+        reports = ShadowReports(parts.shards, parts.book)
+        server = HealthServer(parts.shards, self._metrics.exposed, tables, reports)
         port = await server.start(settings.web_host, settings.web_port)
         parts.app.reached_at(own_url(settings.advertised_url, settings.web_host, port))
         log.info("health, metrics and tables at http://%s:%d", settings.web_host, port)

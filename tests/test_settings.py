@@ -31,6 +31,7 @@ OTHERS = {
     "TICKGATE_KERNEL_CACHE": ("/k", Path("/k")),
     "TICKGATE_CACHE": ("/c", Path("/c")),
     "TICKGATE_REPORT_MS": ("1000", 1_000),
+    "TICKGATE_SHADOW": ("true", True),
     "TICKGATE_DECISIONS": ("s1, s2", Asked(frozenset({"s1", "s2"}))),
     "TICKGATE_COMPRESSION": ("zstd", "zstd"),
     "TICKGATE_STANDBY_REPLICAS": ("1", 1),

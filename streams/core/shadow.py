@@ -197,7 +197,7 @@ class Shadow:
 
     def _hold(self, entry: Entry) -> None:
         """Compare it from here on."""
-        index, number, universe = self._index, entry.number, entry.universe
+        index, number, universe = self._index, entry.number, entry.own
         is_home = index.is_home is None or index.is_home(entry.strategy.strategy_id)
         if not is_home and not len(universe):
             return

@@ -26,7 +26,7 @@ from streams.core.columns import (
     larger,
 )
 from streams.core.conditions import ConditionTable
-from streams.core.decode import FAULT, UNKNOWN, Decoded, decode, judge_codes
+from streams.core.decode import UNKNOWN, Decoded, decode, judge_codes
 from streams.core.events import Fire, Mode, Strategy
 from streams.core.flags import UPDATE_TRACKING, Flags
 from streams.core.gathered import Gathered

@@ -75,6 +75,8 @@ class Tools(NamedTuple):
     encoder: Encoder
     clock: ClockValues
     asked: Asked = NOBODY
+    shadow: bool = False
+    """Whether both throttles are compared."""
 
 
 class Decided(NamedTuple):
@@ -97,8 +99,10 @@ class Deciding:
         self, partition: int, turning: Turning, rows: StateRows, tools: Tools, position: Position | None = None
     ) -> None:
         self.partition, self.turning, self.shard = partition, turning, turning.shard
-        self._rows, self._layout, self._values, self._encoder, self._clock, asked = rows, *tools
+        self._rows, self._layout, self._values, self._encoder, self._clock = rows, *tools[:4]
+        asked = tools.asked
         self._decisions = DecisionRecords(self.shard, asked, self._encoder) if asked.anything else None
+        self.shard.compare(on=tools.shadow)
         self._step = self.shard.step if self._decisions is None else self._decisions.step
         topics, schema_id = self._layout.topics, self._encoder.schema_id("execution")
         self._executions = Executions(self.shard, topics.ticks, partition, schema_id)

@@ -48,6 +48,7 @@ PROVEN_BY: dict[str, str] = {
     "SCHEMAS=schemas .venv/bin/python examples/plain_worker.py": CONSUMERS,
     ".venv/bin/python follow.py": FOLLOWED,
     "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_the_work",
+    "tickgate rollout status": "tests/worker/test_rollout.py::test_the_screen_is_as_the_readme_shows_it",
     "./dev demo": "tests/test_demo.py::test_the_demo_shows_executions_and_ends",
 }
 """Any other command of the README, and the test that shows it works, as `path::function`."""
