@@ -14,7 +14,18 @@ from pathlib import Path
 import click
 
 from streams import __version__
-from streams.commands import demo, feed, flags, rollout, settings, strategies, strategy_moves, topics, worker
+from streams.commands import (
+    demo,
+    feed,
+    flags,
+    rollout,
+    rollout_moves,
+    settings,
+    strategies,
+    strategy_moves,
+    topics,
+    worker,
+)
 from streams.commands.plainly import told_plainly
 
 
@@ -84,6 +95,8 @@ for command in (
     main.add_command(command)
 for command in strategy_moves.COMMANDS:
     strategies.strategies.add_command(command)
+for command in rollout_moves.COMMANDS:
+    rollout.rollout.add_command(command)
 
 if __name__ == "__main__":
     main()

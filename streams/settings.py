@@ -159,7 +159,6 @@ _PACE: Final = whole_number(0, 10_000)
 _PACES: Final = "{exactly_once} or, at least once, {at_least_once}".format(**PACES_MS)
 _WINDOW: Final = whole_number(0, MAX_COALESCE_MS)
 _DAY: Final = whole_number(0, 86_400_000)
-_SESSION: Final = whole_number(500, 1_800_000)
 
 _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "broker": (addresses, "where Kafka is: `HOST:PORT`, several with commas"),
@@ -187,7 +186,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "cache": (path, "folder for Kafka's jars, in tests and demo; if not set, the user's cache folder"),
     "compression": (choice("none", "gzip", "snappy", "lz4", "zstd"), "of what is sent; or `none gzip snappy zstd`"),
     "standby_replicas": (whole_number(0, 16), "how many other workers keep a copy of a shard's state"),
-    "session_timeout_ms": (_SESSION, "a worker that is silent for so long loses its shards"),
+    "session_timeout_ms": (whole_number(500, 1_800_000), "a worker that is silent for so long loses its shards"),
     "heartbeat_ms": (whole_number(50, 600_000), "time between two signs of life; a third of the session at most"),
     "fetch_max_wait_ms": (whole_number(1, 30_000), "how long the broker waits for records before it answers with none"),
     "max_partition_fetch_bytes": (_FETCH, "what one fetch brings of one partition; a larger batch comes whole"),

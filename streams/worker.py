@@ -139,7 +139,7 @@ class Worker:
         parts = compose(self._given, Told(self._metrics, self._observe, self._committed), self._end)
         settings = self._given.settings
         tables = shown_tables(parts, self._given.sizes[settings.topics.ticks])
-        reports = ShadowReports(parts.shards, parts.book)
+        reports = ShadowReports(parts.shards, parts.books.strategies)
         server = HealthServer(parts.shards, self._metrics.exposed, tables, reports)
         port = await server.start(settings.web_host, settings.web_port)
         parts.app.reached_at(own_url(settings.advertised_url, settings.web_host, port))

@@ -14,7 +14,10 @@ from streams.core.events import Mode
 
 PER_TICKER_THROTTLE: Final = "per_ticker_throttle"
 UPDATE_TRACKING: Final = "use_symbol_update_tracking"
-NAMES: Final = (PER_TICKER_THROTTLE, UPDATE_TRACKING)
+SHADOW: Final = "shadow"
+NAMES: Final = (PER_TICKER_THROTTLE, UPDATE_TRACKING, SHADOW)
+FOR_ALL: Final = (UPDATE_TRACKING, SHADOW)
+"""What cannot be set for some strategies alone: a step tracks every ticker, and a shadow compares every strategy."""
 
 HASH_BYTES: Final = 8
 ALL_PERCENT: Final = 100.0

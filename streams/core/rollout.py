@@ -176,7 +176,7 @@ def too_early(seen: Seen, bounds: Bounds) -> Iterator[Refusal]:
     if seen.silent:
         shards = ", ".join(map(str, seen.silent))
         yield Refusal(
-            is_grave=False, why=f"nothing is known of shards {shards}; start their workers with TICKGATE_SHADOW=true"
+            is_grave=False, why=f"nothing is known of shards {shards}; `tickgate flags set shadow true`, and ask again"
         )
     if seen.alerts < bounds.least_alerts:
         yield Refusal(is_grave=False, why=f"{seen.alerts} alerts were seen, {bounds.least_alerts} are needed; wait")

@@ -9,6 +9,8 @@ A flag is set by one record, a stage by two at most. In between, a strategy stan
 
 from typing import Final, NamedTuple
 
+from streams.core.flags import PER_TICKER_THROTTLE, Control, Flag, Flags, Scope
+
 
 class Stage(NamedTuple):
     """How far a roll-out has come."""
@@ -19,13 +21,6 @@ class Stage(NamedTuple):
     def __str__(self) -> str:
         """For people."""
         return self.name if self.percentage in {0.0, 100.0} else f"{self.name} {self.percentage:g} %"
-
-
-class Setting(NamedTuple):
-    """One flag for all, or for some per cent, to be set; without a value, set no more."""
-
-    value: bool | None
-    percentage: float | None = None
 
 
 STAGING: Final = Stage("staging", 0.0)
@@ -40,13 +35,15 @@ def canary(percentage: float) -> Stage:
     return STAGING if percentage == 0 else FLEET if percentage == FLEET.percentage else Stage("canary", percentage)
 
 
-def stage_of(everywhere: bool | None, share: Setting | None) -> Stage | None:  # noqa: FBT001 - it is the flag's own kind
+def stage_of(flags: Flags) -> Stage | None:
     """The stage that flags make; None where they make none."""
-    if everywhere is None:
+    flag = flags.by_name.get(PER_TICKER_THROTTLE, Flag())
+    if flag.everywhere is None:
         return None
-    if share is None or share.value == everywhere or share.percentage is None:
-        return FLEET if everywhere else STAGING
-    return canary(share.percentage if share.value else FLEET.percentage - share.percentage)
+    if flag.share is None or flag.share.value == flag.everywhere:
+        return FLEET if flag.everywhere else STAGING
+    percentage = flag.share.percentage
+    return canary(percentage if flag.share.value else FLEET.percentage - percentage)
 
 
 def following(stage: Stage) -> Stage:
@@ -59,10 +56,9 @@ def preceding(stage: Stage) -> Stage:
     return canary(next((each for each in reversed(PERCENTAGES) if each < stage.percentage), 0.0))
 
 
-def settings_for(stage: Stage) -> list[Setting]:
+def controls_for(stage: Stage) -> list[Control]:
     """What to set, in order."""
-    if stage == FLEET:
-        return [Setting(value=True), Setting(value=None, percentage=0.0)]
-    if stage == STAGING:
-        return [Setting(value=False), Setting(value=None, percentage=0.0)]
-    return [Setting(value=True, percentage=stage.percentage), Setting(value=False)]
+    everywhere = Control(PER_TICKER_THROTTLE, stage == FLEET)
+    if stage in {STAGING, FLEET}:
+        return [everywhere, Control(PER_TICKER_THROTTLE, None, Scope.PERCENTAGE)]
+    return [Control(PER_TICKER_THROTTLE, True, Scope.PERCENTAGE, percentage=stage.percentage), everywhere]  # noqa: FBT003 - the flag's own kind

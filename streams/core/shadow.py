@@ -21,7 +21,9 @@ import numpy as np
 
 from streams.core import shadow_kernel
 from streams.core.columns import Int32s, Int64s, Scalars, Ticks, grown
-from streams.core.index import Entry, Index
+from streams.core.entry import Entry
+from streams.core.index import Index
+from streams.core.kernel import CLOCK
 from streams.core.limits import MAX_SHADOW_BUCKETS, MAX_SHADOW_RUNS, NEVER
 from streams.core.shadow_kernel import (
     NO_SLOT,
@@ -256,7 +258,7 @@ class Shadow:
 
 def first_moving_ms(ticks: Ticks) -> int:
     """The time of the first record that moves stream time, or NEVER."""
-    moving = (ticks.ticker == shadow_kernel.CLOCK) | ((ticks.ticker >= 0) & (ticks.moves_price == 1))
+    moving = (ticks.ticker == CLOCK) | ((ticks.ticker >= 0) & (ticks.moves_price == 1))
     return int(ticks.ts_ms[moving.argmax()]) if moving.any() else NEVER
 
 

@@ -28,7 +28,7 @@ from streams.core.columns import (
 from streams.core.conditions import ConditionTable
 from streams.core.decode import UNKNOWN, Decoded, decode, judge_codes
 from streams.core.events import Fire, Mode, Strategy
-from streams.core.flags import UPDATE_TRACKING, Flags
+from streams.core.flags import SHADOW, UPDATE_TRACKING, Flags
 from streams.core.gathered import Gathered
 from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled, Verdict
@@ -68,6 +68,7 @@ class Shard:
         self._pair_fires = fire_columns(FIRST_FIRES)
         self._ranks = Ranks()
         self._rounds = Rounds(self.index)
+        self._compared_unless_flagged = False
         self.shadow: Shadow | None = None
         """Counts what both throttles make of the ticks, where it is wanted."""
 
@@ -132,6 +133,7 @@ class Shard:
         """Take the flags as they are now."""
         self.index.set_flags(flags)
         self.tracked = flags.everywhere(UPDATE_TRACKING, self._tracked_unless_flagged)
+        self._compare(on=flags.everywhere(SHADOW, self._compared_unless_flagged))
 
     def _standing(self, strategy_id: str) -> Strategy | None:
         entry = self.index.entries.get(strategy_id)
@@ -153,7 +155,11 @@ class Shard:
                 self.shadow.follow(self.index.entries[strategy_id])
 
     def compare(self, *, on: bool) -> None:
-        """Count what both throttles make of the ticks from here on, or do so no more."""
+        """Count what both throttles make of the ticks from here on, or do so no more; unless a flag says otherwise."""
+        self._compared_unless_flagged = on
+        self._compare(on=on)
+
+    def _compare(self, *, on: bool) -> None:
         if on != (self.shadow is not None):
             self.shadow = Shadow(self.index) if on else None
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from streams.core.flags import ALL_PERCENT, NAMES, UPDATE_TRACKING, Control, Scope
+from streams.core.flags import ALL_PERCENT, FOR_ALL, NAMES, Control, Scope
 from streams.core.limits import MAX_STRATEGY_ID_BYTES
 from streams.errors import shortened
 from streams.kafka.bad_values import BadValueError, Reason
@@ -45,8 +45,8 @@ def control_of(record: Mapping[str, Any]) -> Control:
         raise _invalid(f"target has more than {MAX_STRATEGY_ID_BYTES} bytes", "name a strategy that can be")
     if not 0 <= percentage <= ALL_PERCENT:
         raise _invalid(f"percentage is {percentage}", "send one from 0 to 100")
-    if name == UPDATE_TRACKING and scope != Scope.ALL:
-        raise _invalid(f"{name} is set for a {scope}", "set it for all: each step tracks every ticker, or none")
+    if name in FOR_ALL and scope != Scope.ALL:
+        raise _invalid(f"{name} is set for a {scope}", "set it for all: it holds for every strategy, or for none")
     return Control(name, value, Scope(scope), target, percentage)
 
 

@@ -6,7 +6,7 @@ from streams.kafka.shard_states import State
 from streams.kafka.shards import Shards
 from streams.kafka.strategy_book import StrategyBook
 
-NO_SHADOW = "its worker runs without TICKGATE_SHADOW"
+NO_SHADOW = "it does not count, as `shadow` is not set"
 
 
 class ShadowReports:

@@ -4,6 +4,7 @@ from streams.core.events import Mode, Strategy, Tick
 from streams.core.flags import (
     NO_FLAGS,
     PER_TICKER_THROTTLE,
+    SHADOW,
     UPDATE_TRACKING,
     Control,
     Flags,
@@ -82,3 +83,19 @@ def test_update_tracking_is_switched_at_once_and_goes_back_to_the_setting() -> N
     assert shard.tracked
     shard.set_flags(flags(Control(UPDATE_TRACKING, None)))
     assert not shard.tracked
+
+
+def test_the_shadow_is_switched_at_once_and_goes_back_to_the_setting() -> None:
+    shard = Shard(CONDITIONS)
+    shard.change(Strategy("s", "1m", frozenset("A")))
+    shard.set_flags(flags(Control(SHADOW, ON)))
+    fires_of_shard(shard, [Tick("A", 60_000)], [])
+    assert shard.shadow is not None
+    assert shard.shadow.totals.both == 1
+    shard.set_flags(flags(Control(SHADOW, None)))
+    assert shard.shadow is None
+    shard.compare(on=True)
+    shard.set_flags(flags(Control(SHADOW, OFF)))
+    assert shard.shadow is None
+    shard.set_flags(flags())
+    assert shard.shadow is not None

@@ -1,53 +1,47 @@
 """The stages of a roll-out: up and down, and each by flags that make no third thing in between."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.flags import (
+    NO_FLAGS,
+    PER_TICKER_THROTTLE,
+    UPDATE_TRACKING,
+    Control,
+    Flags,
+    Scope,
+    percent_of,
+)
 from streams.core.rollout_stages import (
     FLEET,
     PERCENTAGES,
     STAGING,
-    Setting,
     Stage,
     canary,
+    controls_for,
     following,
     preceding,
-    settings_for,
     stage_of,
 )
 
 STAGES = st.one_of(st.sampled_from([STAGING, FLEET]), st.floats(0.1, 99.9).map(canary))
 
 
-@dataclass
-class Flags:
-    """What is set."""
-
-    everywhere: bool | None = None
-    share: Setting | None = None
-
-    def set(self, setting: Setting) -> None:
-        if setting.percentage is None:
-            self.everywhere = setting.value
-        else:
-            self.share = None if setting.value is None else setting
-
-    def per_ticker(self, percent: float) -> bool | None:
-        """Of a strategy that stands at a percentage."""
-        share = self.share
-        if share is not None and share.percentage is not None and percent < share.percentage:
-            return share.value
-        return self.everywhere
-
-
 def at(stage: Stage) -> Flags:
-    flags = Flags()
-    for setting in settings_for(stage):
-        flags.set(setting)
+    return set_in(NO_FLAGS, controls_for(stage))
+
+
+def set_in(flags: Flags, controls: Sequence[Control]) -> Flags:
+    for control in controls:
+        flags = flags.with_control(control)
     return flags
+
+
+def per_ticker(flags: Flags, strategy_id: str) -> bool:
+    return flags.value(PER_TICKER_THROTTLE, strategy_id, default=False)
 
 
 def test_it_goes_up_by_steps_and_down_the_same_way() -> None:
@@ -75,28 +69,29 @@ def test_what_is_no_percentage_is_refused(percentage: float) -> None:
 
 
 def test_without_a_flag_for_all_there_is_no_stage() -> None:
-    assert stage_of(None, None) is None
-    assert stage_of(None, Setting(value=True, percentage=5.0)) is None
+    share = Control(PER_TICKER_THROTTLE, value=True, scope=Scope.PERCENTAGE, percentage=5.0)
+    other = Control(UPDATE_TRACKING, value=True)
+    assert stage_of(NO_FLAGS) is stage_of(set_in(NO_FLAGS, [share, other])) is None
 
 
-def test_a_share_that_is_set_the_other_way_round_is_a_stage_too() -> None:
-    assert stage_of(everywhere=True, share=Setting(value=False, percentage=25.0)) == canary(75)
-    assert stage_of(everywhere=True, share=Setting(value=True, percentage=25.0)) == FLEET
+@pytest.mark.parametrize(("value", "stage"), [(False, canary(75)), (True, FLEET)])
+def test_a_share_that_is_set_the_other_way_round_is_a_stage_too(value: bool, stage: Stage) -> None:
+    share = Control(PER_TICKER_THROTTLE, value, Scope.PERCENTAGE, percentage=25.0)
+    assert stage_of(at(FLEET).with_control(share)) == stage
 
 
 @given(STAGES)
 def test_the_flags_of_a_stage_make_that_stage(stage: Stage) -> None:
-    flags = at(stage)
-    assert stage_of(flags.everywhere, flags.share) == stage
-    assert sum(bool(flags.per_ticker(percent)) for percent in range(100)) == pytest.approx(stage.percentage, abs=1)
+    assert stage_of(at(stage)) == stage
+    for i in range(50):
+        assert per_ticker(at(stage), f"s{i}") == (percent_of(f"s{i}") < stage.percentage)
 
 
-@given(STAGES, STAGES, st.floats(0, 99.999))
-def test_on_the_way_a_strategy_stands_as_before_or_as_after(before: Stage, after: Stage, percent: float) -> None:
+@given(STAGES, STAGES, st.text(max_size=5))
+def test_on_the_way_a_strategy_stands_as_before_or_as_after(before: Stage, after: Stage, strategy_id: str) -> None:
     flags = at(before)
-    stood = flags.per_ticker(percent)
-    will = at(after).per_ticker(percent)
-    for setting in settings_for(after):
-        flags.set(setting)
-        assert flags.per_ticker(percent) in {stood, will}
-    assert flags.per_ticker(percent) == will
+    allowed = {per_ticker(flags, strategy_id), per_ticker(at(after), strategy_id)}
+    for control in controls_for(after):
+        flags = flags.with_control(control)
+        assert per_ticker(flags, strategy_id) in allowed
+    assert stage_of(flags) == after

@@ -69,6 +69,7 @@ def test_a_record_without_a_value_sets_its_flag_no_more(control: Control) -> Non
         (b"", value_of(EVERYWHERE, scope="percentage", percentage=100.1), "invalid_control", "from 0 to 100"),
         (b"", value_of(EVERYWHERE, scope="percentage", percentage=float("nan")), "invalid_control", "from 0 to 100"),
         (b"", value_of(EVERYWHERE, name=UPDATE_TRACKING, scope="percentage"), "invalid_control", "set it for all"),
+        (b"", value_of(EVERYWHERE, name="shadow", scope="percentage"), "invalid_control", "set it for all"),
     ],
 )
 def test_what_does_not_count_is_refused_with_a_word_and_a_remedy(

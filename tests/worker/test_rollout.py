@@ -115,15 +115,63 @@ def assert_counted_alike(workers: list[Worker]) -> None:
         assert status(workers[0], "--strategy", strategy_id)[1][throttle]["runs"] == live > 0
 
 
-def test_the_screen_is_as_the_readme_shows_it(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = [each for each in steps((ROOT / "README.md").read_text()) if each.command.startswith("tickgate rollout")]
-    assert [each.command for each in shown] == ["tickgate rollout status"]
+def test_it_rolls_out_and_back_as_the_readme_shows(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKGATE_SHADOW", "false")
+    every = steps((ROOT / "README.md").read_text())
+    first = [each.command for each in every].index("tickgate flags set shadow true")
+    last = [each.command for each in every].index("tickgate rollout back --all")
+    for name, value in place.environment({}).items():
+        monkeypatch.setenv(name, value)
     with running(place, "w0") as (worker,):
+        monkeypatch.setenv("TICKGATE_WEB_PORT", str(worker._port))
+        assert list(run(every[first], tmp_path)) == []
+        worker.wait_until(lambda each: status(each)[1]["silent"] == [], "counting")
         send(place, market(3))
         worker.wait_until(lambda each: status(each)[1]["ticks"] == len(market(3)), "all counted")
-        monkeypatch.setenv("TICKGATE_WEB_PORT", str(worker._port))
-        for step in shown:
+        for step in every[first + 1 : last + 1]:
             assert list(run(step, tmp_path)) == []
+
+
+def test_what_would_be_missed_holds_a_roll_out_up_and_takes_it_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in place.environment({}).items():
+        monkeypatch.setenv(name, value)
+    minutes = 3
+    ticker = TICKERS[0]
+    late = [(ticker, START_MS + at * MINUTE_MS) for at in (10, 12)]
+    neighbours = [(each, START_MS + 11 * MINUTE_MS) for each in TICKERS]
+    bounds = ("--least-alerts", "1", "--least-hours", "0", "--most-unjudged", "1")
+    with running(place, "w0") as (worker,):
+        send(place, [*market(minutes), late[0], *[each for each in neighbours if each[0] != ticker], late[1]])
+        asked = ("--worker", url(worker), *bounds)
+        ticks = len(market(minutes)) + len(TICKERS) + 1
+        worker.wait_until(lambda each: status(each)[1]["ticks"] == ticks, "all counted")
+        assert said("advance", *asked)[0] == 2, "no stage is set yet"
+        assert said("back") == (0, "no stage: the setting of each worker is in force -> staging")
+        assert said("advance", *asked) == (0, "staging -> canary 5 %")
+        assert said("advance", "--percentage", "4", *asked)[0] == 2
+        assert said("advance", "--percentage", "30", *asked) == (0, "canary 5 % -> canary 30 %")
+        send(place, [(ticker, START_MS + 11 * MINUTE_MS)])
+        worker.wait_until(lambda each: status(each)[1]["alerts"]["only_old"] == 1, "told of what is missed")
+        assert status(worker)[1]["missed"] == {"pairs": 1}
+        assert said("advance", *asked)[0] == 1
+        assert said("watch", "--count", "1", *asked)[0] == 1
+        assert said("back") == (0, "canary 30 % -> canary 25 %")
+        assert said("advance", "--force", *asked) == (0, "canary 25 % -> canary 50 %")
+        code, told = said("watch", "--back-on-refusal", *asked)
+        assert (code, told.splitlines()[-1]) == (1, "canary 50 % -> staging")
+        assert said("advance", "--percentage", "100", "--force", *asked) == (0, "staging -> fleet")
+        assert said("back", "--percentage", "25") == (0, "fleet -> canary 25 %")
+
+
+def said(*arguments: str) -> tuple[int, str]:
+    """What `tickgate rollout` ends with, and says."""
+    command = [sys.executable, "-m", "streams.cli", "rollout", *arguments]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout.strip()
 
 
 def test_without_a_shadow_a_worker_says_how_to_have_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +179,7 @@ def test_without_a_shadow_a_worker_says_how_to_have_one(place: Place, monkeypatc
     with running(place, "w0") as (worker,):
         told = status(worker)[1]
         assert told["silent"] == list(range(PARTITIONS))
-        assert "TICKGATE_SHADOW=true" in str(told["refusals"])
+        assert "tickgate flags set shadow true" in str(told["refusals"])
 
 
 def test_where_there_is_no_worker_the_command_says_so() -> None:
