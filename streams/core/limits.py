@@ -60,6 +60,8 @@ MAX_ASKED_PAIRS: Final = 1 << 20
 MAX_TICKERS_NAMED: Final = 1_000
 """What one such decision says of tickers; how many more there were is said."""
 
+MAX_SHADOW_SLOTS: Final = 1 << 20
+"""Tickers under a rule that the shadow of one shard holds, at 136 bytes; strategies beyond are not compared."""
 MAX_SHADOW_BUCKETS: Final = 6
 """What the shadow remembers of a ticker under a rule: the newest buckets in which it had an update."""
 MAX_SHADOW_RUNS: Final = 64

@@ -26,6 +26,8 @@ class Report(NamedTuple):
     ticks: int
     strategies: int
     """Compared, and at home there."""
+    left_out: int
+    """Not compared, as there are too many."""
     counts: ShadowCounts
     missed: Mapping[str, int]
     """The strategies with the most missed alerts."""
@@ -40,6 +42,7 @@ class Seen(NamedTuple):
     """How long, in event time, of the shard that has seen least."""
     ticks: int
     strategies: int
+    left_out: int
     counts: ShadowCounts
     missed: Mapping[str, int]
 
@@ -139,6 +142,7 @@ def together(reports: Iterable[Report], partitions: int) -> Seen:
         0 if silent else min(observed, default=0),
         sum(each.ticks for each in found),
         sum(each.strategies for each in found),
+        max((each.left_out for each in found), default=0),
         ShadowCounts(*(sum(column) for column in zip(ShadowCounts(), *(each.counts for each in found), strict=True))),
         dict(worst),
     )
@@ -178,6 +182,9 @@ def too_early(seen: Seen, bounds: Bounds) -> Iterator[Refusal]:
         yield Refusal(
             is_grave=False, why=f"nothing is known of shards {shards}; `tickgate flags set shadow true`, and ask again"
         )
+    if seen.left_out:
+        remedy = "spread the topic over more partitions, or let go of timeframes"
+        yield Refusal(is_grave=False, why=f"{seen.left_out} strategies are too many to be compared; {remedy}")
     if seen.alerts < bounds.least_alerts:
         yield Refusal(is_grave=False, why=f"{seen.alerts} alerts were seen, {bounds.least_alerts} are needed; wait")
     if seen.observed_ms < bounds.least_hours * HOUR_MS:
@@ -197,7 +204,8 @@ def too_early(seen: Seen, bounds: Bounds) -> Iterator[Refusal]:
 def as_told(report: Report) -> dict[str, Any]:
     """A report for JSON."""
     since = {} if report.since_ms == NEVER else {"since_ms": report.since_ms, "until_ms": report.until_ms}
-    told = {"shard": report.shard, **since, "ticks": report.ticks, "strategies": report.strategies}
+    told = {"shard": report.shard, **since, "ticks": report.ticks}
+    told |= {"strategies": report.strategies, "left_out": report.left_out}
     return {**told, "counts": report.counts._asdict(), "missed": dict(report.missed)}
 
 
@@ -206,7 +214,7 @@ def read_report(told: Any) -> Report:  # noqa: ANN401 - JSON
     try:
         since_ms, until_ms = told.get("since_ms", NEVER), told.get("until_ms", NEVER)
         missed = {str(strategy_id): int(count) for strategy_id, count in told["missed"].items()}
-        numbers = (told["shard"], since_ms, until_ms, told["ticks"], told["strategies"])
+        numbers = (told["shard"], since_ms, until_ms, told["ticks"], told["strategies"], told["left_out"])
         report = Report(*numbers, ShadowCounts(**told["counts"]), missed)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(NO_REPORT) from None

@@ -24,7 +24,7 @@ from streams.core.columns import Int32s, Int64s, Scalars, Ticks, grown
 from streams.core.entry import Entry
 from streams.core.index import Index
 from streams.core.kernel import CLOCK
-from streams.core.limits import MAX_SHADOW_BUCKETS, MAX_SHADOW_RUNS, NEVER
+from streams.core.limits import MAX_SHADOW_BUCKETS, MAX_SHADOW_RUNS, MAX_SHADOW_SLOTS, NEVER
 from streams.core.shadow_kernel import (
     NO_SLOT,
     OLD_RUNS,
@@ -89,11 +89,18 @@ class Held(NamedTuple):
 class Shadow:
     """See the head of this file."""
 
-    def __init__(self, index: Index, buckets: int = MAX_SHADOW_BUCKETS, runs: int = MAX_SHADOW_RUNS) -> None:
-        self._index, self._buckets, self._runs = index, buckets, runs
+    def __init__(
+        self,
+        index: Index,
+        buckets: int = MAX_SHADOW_BUCKETS,
+        runs: int = MAX_SHADOW_RUNS,
+        slots: int = MAX_SHADOW_SLOTS,
+    ) -> None:
+        self._index, self._slots = index, slots
         self._rules: dict[int, int] = {}
         """By the rule's number in the shard: its number here."""
         self._held: dict[int, Held] = {}
+        self._left_out: set[int] = set()
         self._used = 0
         """Slots."""
         self._base: dict[int, Int64s] = {}
@@ -118,6 +125,11 @@ class Shadow:
         """How many are compared, and at home here."""
         return sum(held.is_home for held in self._held.values())
 
+    @property
+    def left_out(self) -> int:
+        """Strategies that are not compared for want of room."""
+        return len(self._left_out)
+
     def is_at_home(self, strategy_id: str) -> bool:
         """Whether a strategy is one of these."""
         entry = self._index.entries.get(strategy_id)
@@ -139,6 +151,7 @@ class Shadow:
     def follow(self, entry: Entry) -> None:
         """A strategy stands as it does; between two steps."""
         self._let_go(entry.number)
+        self._left_out.discard(entry.number)
         if self._is_compared(entry):
             self._hold(entry)
 
@@ -202,6 +215,9 @@ class Shadow:
         index, number, universe = self._index, entry.number, entry.own
         is_home = index.is_home is None or index.is_home(entry.strategy.strategy_id)
         if not is_home and not len(universe):
+            return
+        if self._used + len(universe) > self._slots:
+            self._left_out.add(number)
             return
         self._make_room_for_tickers()
         rule = self._rule(int(index.columns.strategies.rule[number]))

@@ -35,7 +35,8 @@ class ShadowReports:
 def report_of(partition: int, shadow: Shadow, strategy_id: str = "") -> Report:
     """What one shard has counted."""
     if not strategy_id:
-        return Report(partition, *shadow.since, shadow.strategies, shadow.totals, shadow.missed(MOST_NAMED))
+        held = shadow.strategies, shadow.left_out
+        return Report(partition, *shadow.since, *held, shadow.totals, shadow.missed(MOST_NAMED))
     counts = shadow.counts_of(strategy_id) or ShadowCounts()
     missed = {strategy_id: counts.only_old} if counts.only_old else {}
-    return Report(partition, *shadow.since, int(shadow.is_at_home(strategy_id)), counts, missed)
+    return Report(partition, *shadow.since, int(shadow.is_at_home(strategy_id)), shadow.left_out, counts, missed)

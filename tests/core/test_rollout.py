@@ -29,7 +29,7 @@ def report(
     shard: int = 0, *, hours: float = 25, counts: ShadowCounts = COUNTS, missed: dict[str, int] | None = None
 ) -> Report:
     until_ms = BEGAN_MS + int(hours * HOUR_MS)
-    return Report(shard, BEGAN_MS, until_ms, 100_000, 7, counts, missed or {})
+    return Report(shard, BEGAN_MS, until_ms, 100_000, 7, 0, counts, missed or {})
 
 
 def refusals(*reports: Report, bounds: Bounds | None = None) -> list[str]:
@@ -68,7 +68,7 @@ def test_bounds_are_given_by_who_asks() -> None:
 def test_the_shard_that_has_seen_least_counts() -> None:
     (refused,) = refusals(report(0), report(1, hours=23.5))
     assert refused.startswith("23.50 hours were seen of the shard that has seen least, 24 are needed")
-    nothing = Report(1, NEVER, NEVER, 0, 0, ShadowCounts(), {})
+    nothing = Report(1, NEVER, NEVER, 0, 0, 0, ShadowCounts(), {})
     assert refusals(report(0), nothing)[-1].startswith("0.00 hours were seen")
 
 
@@ -76,6 +76,11 @@ def test_a_shard_that_nobody_tells_of_has_seen_nothing() -> None:
     first, second = refusals(report(1))
     assert first.startswith("nothing is known of shards 0;")
     assert second.startswith("0.00 hours")
+
+
+def test_strategies_that_are_not_compared_hold_it_up() -> None:
+    (refused,) = refusals(report(0)._replace(left_out=3), report(1)._replace(left_out=2))
+    assert refused.startswith("3 strategies are too many")
 
 
 def test_nothing_at_all_may_not_go_on() -> None:
@@ -118,7 +123,7 @@ def test_a_report_comes_through_json_as_it_was(parts: list[tuple[int, list[int]]
     for shard, numbers in parts:
         for since_ms in (BEGAN_MS, NEVER):
             until_ms = since_ms if since_ms == NEVER else since_ms + 5
-            sent = Report(shard, since_ms, until_ms, 3, 2, ShadowCounts(*numbers), {"ß": 1})
+            sent = Report(shard, since_ms, until_ms, 3, 2, 1, ShadowCounts(*numbers), {"ß": 1})
             assert read_report(json.loads(json.dumps(as_told(sent)))) == sent
 
 

@@ -280,6 +280,18 @@ def test_strategies_that_watch_every_ticker_or_have_no_timeframe_are_not_compare
     assert counts_of(shard, "whole") == counts_of(shard, "broken") == ShadowCounts()
 
 
+def test_strategies_past_the_bound_are_left_out_and_told_of_until_they_fit() -> None:
+    shard = Shard(CONDITIONS)
+    shard.shadow = Shadow(shard.index, slots=3)
+    tell(shard, ON_AB)
+    tell(shard, replace(ON_AB, strategy_id="t", timeframe="5m"))
+    tick(shard, "A", 0)
+    assert (shadow_of(shard).strategies, shadow_of(shard).left_out) == (1, 1)
+    assert (counts_of(shard, "s").both, counts_of(shard, "t").both) == (1, 0)
+    tell(shard, replace(ON_AB, strategy_id="t", version=2, universe=frozenset({"A"}), timeframe="5m"))
+    assert (shadow_of(shard).strategies, shadow_of(shard).left_out) == (2, 0)
+
+
 def test_what_is_asked_again_has_grown_by_what_came_since() -> None:
     shard = compared(Mode.PER_TICKER)
     tell(shard, ON_AB)

@@ -26,7 +26,7 @@ PARTITIONS = 3
 
 
 def report(shard: int, **counts: int) -> Report:
-    return Report(shard, 5, 9, 4, 1, ShadowCounts(**counts), {})
+    return Report(shard, 5, 9, 4, 1, 0, ShadowCounts(**counts), {})
 
 
 @dataclass
