@@ -14,7 +14,6 @@ strategy is at home; the tickers that such a run would run, where they are, by t
 It is in no topic. Whoever takes a shard over begins anew, and says since when it counts.
 """
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,25 +24,26 @@ from streams.core.entry import Entry
 from streams.core.index import Index
 from streams.core.kernel import CLOCK
 from streams.core.limits import MAX_SHADOW_BUCKETS, MAX_SHADOW_RUNS, MAX_SHADOW_SLOTS, NEVER
-from streams.core.shadow_kernel import (
-    NO_SLOT,
+from streams.core.shadow_tables import (
     OLD_RUNS,
     OLD_TICKERS,
-    OUTCOMES,
+    ONLY_OLD,
     PAIRS,
     RULE,
     RUNS,
-    SCALARS,
-    SPAN,
     STRATEGIES,
     STREAM_MS,
+    TICKER,
     TOTALS,
+    WHOLE,
+    by_ticker,
+    empty_state,
+    enlarged,
+    with_slots,
 )
 
-TICKER: Final = (NO_SLOT, 0)
-SLOT: Final = (*(0,) * OUTCOMES, 0, NEVER)
-WHOLE: Final = (0, NEVER, NEVER, NEVER, 0, 0, NEVER, 0, 0, 0)
-"""How the line of a ticker, a slot, a rule begins: see `shadow_kernel`."""
+FIRST_PACKED: Final = 256
+"""With fewer slots, it does not matter how they lie."""
 
 
 class ShadowCounts(NamedTuple):
@@ -82,8 +82,6 @@ class Held(NamedTuple):
     rule: int
     """Its number in the shadow."""
     is_home: bool
-    runs: int
-    """What its rule had run when it came."""
 
 
 class Shadow:
@@ -106,15 +104,12 @@ class Shadow:
         self._base: dict[int, Int64s] = {}
         """By strategy: what it has counted, but for what its universe has counted while it is held."""
         self._seen_base = 0
-        scalars = np.zeros(SCALARS, np.int64)
-        scalars[STREAM_MS] = index.columns.scalars[Scalars.STREAM_MS]
-        scalars[SPAN] = 1
-        links = np.zeros((0, 2), np.int32)
-        tables = table(TICKER, 0), links, table(SLOT, buckets), table(WHOLE, runs)
-        self._state = shadow_kernel.State(*tables, np.zeros(TOTALS, np.int64), scalars)
+        self._state = empty_state(buckets, runs, int(index.columns.scalars[Scalars.STREAM_MS]))
+        self._packed = FIRST_PACKED
+        """How many slots there were when they were last put side by side."""
         self._watchers: Int32s = np.zeros(0, np.int32)
         """By ticker: strategies compared that watch it."""
-        self._since_ms = int(scalars[STREAM_MS])
+        self._since_ms = int(self._state.scalars[STREAM_MS])
         self._updates_before = int(index.columns.tickers.updates.sum())
         self._told = ShadowCounts()
         for entry in index.entries.values():
@@ -180,7 +175,7 @@ class Shadow:
 
     def missed(self, most: int) -> dict[str, int]:
         """The strategies with the most alerts that only the old throttle would have sent, and how many."""
-        if not self._state.totals[shadow_kernel.ONLY_OLD]:
+        if not self._state.totals[ONLY_OLD]:
             return {}
         ids = self._index.ids
         found = [(self._missed(number), ids[number]) for number in {**self._base, **self._held}]
@@ -189,7 +184,7 @@ class Shadow:
 
     def _missed(self, number: int) -> int:
         counts, held = self._counts(number), self._held.get(number)
-        return int((counts + self._sums(held) if held else counts)[shadow_kernel.ONLY_OLD])
+        return int((counts + self._sums(held) if held else counts)[ONLY_OLD])
 
     def _counts(self, number: int) -> Int64s:
         base = self._base.get(number)
@@ -199,7 +194,7 @@ class Shadow:
         """What the tickers of a strategy have counted under its rule, since the shadow began."""
         found = np.zeros(len(ShadowCounts._fields), np.int64)
         shadow_kernel.add_up(self._state, held.universe, held.rule, found)
-        runs = int(self._state.wholes[held.rule, RUNS]) - held.runs
+        runs = int(self._state.wholes[held.rule, RUNS])
         found[OLD_RUNS], found[OLD_TICKERS] = runs * held.is_home, runs * len(held.universe)
         found[TOTALS] = self._index.columns.tickers.updates[held.universe].sum()
         return found
@@ -222,7 +217,7 @@ class Shadow:
         self._make_room_for_tickers()
         rule = self._rule(int(index.columns.strategies.rule[number]))
         self._add_slots(universe, rule)
-        held = self._held[number] = Held(universe, rule, is_home, int(self._state.wholes[rule, RUNS]))
+        held = self._held[number] = Held(universe, rule, is_home)
         self._base[number] = self._counts(number) - self._sums(held)
         self._watch(held, 1)
 
@@ -256,13 +251,12 @@ class Shadow:
         """Have a slot for each of the tickers."""
         need, size = self._used + len(universe), len(self._state.slots)
         if need > size:
-            slots = enlarged(self._state.slots, max(need, size * 3 // 2), SLOT)
-            links = np.zeros((len(slots), 2), np.int32)
-            links[:size] = self._state.links
-            self._state = self._state._replace(slots=slots, links=links)
+            self._state = with_slots(self._state, max(need, size * 3 // 2))
         columns = self._index.columns
         last_update = columns.tickers.last_update
         self._used = shadow_kernel.add(columns.rules, self._state, universe, rule, self._used, last_update)
+        if self._used > self._packed:
+            self._state, self._packed = by_ticker(self._state, self._used), self._used * 5 // 4
 
     def _make_room_for_tickers(self) -> None:
         """Have an entry for each ticker that has a number."""
@@ -276,16 +270,3 @@ def first_moving_ms(ticks: Ticks) -> int:
     """The time of the first record that moves stream time, or NEVER."""
     moving = (ticks.ticker == CLOCK) | ((ticks.ticker >= 0) & (ticks.moves_price == 1))
     return int(ticks.ts_ms[moving.argmax()]) if moving.any() else NEVER
-
-
-def table(line: Sequence[int], room: int) -> Int64s:
-    """A table without lines yet; each is to be as wide as this one, and so many buckets."""
-    return np.zeros((0, len(line) + room), np.int64)
-
-
-def enlarged(old: Int64s, lines: int, line: Sequence[int]) -> Int64s:
-    """The table with more lines: as `line` begins them, and no bucket."""
-    new = np.full((lines, old.shape[1]), NEVER, np.int64)
-    new[:, : len(line)] = line
-    new[: len(old)] = old
-    return new

@@ -7,89 +7,53 @@ A *span* is a stretch of stream time in which no rule begins a bucket. In it, a 
 are duplicates under every rule, and most ticks end there: at two comparisons. A tick from before the span is held
 against what is remembered: the newest buckets in which its ticker had an update, and those that stream time was in.
 
-Each table has a line for each of its things, of what is named below: so what is looked at together lies together.
+The tables are told of in `shadow_tables`.
 """
-
-from typing import Final, NamedTuple
 
 from streams.core.columns import Int32s, Int64s, RuleColumns, Ticks
 from streams.core.jit import compiled
 from streams.core.kernel import CLOCK
 from streams.core.limits import FOREVER, NEVER
-
-NO_SLOT: Final = -1
-
-ONLY_OLD: Final = 0
-UNJUDGED_RUN: Final = 1
-UNJUDGED_LATE: Final = 2
-LATE: Final = 3
-NO_BUCKET: Final = 4
-OPENED: Final = 5
-ONLY_NEW: Final = 6
-BOTH: Final = 7
-OUTCOMES: Final = 8
-"""What comes of ticks, and stands first in the line of a slot."""
-OLD_RUNS: Final = 8
-OLD_TICKERS: Final = 9
-TOTALS: Final = 10
-
-WATCHERS: Final = OUTCOMES
-"""Strategies compared that have the rule and watch the ticker."""
-SLOT_FLOOR: Final = OUTCOMES + 1
-"""Of this bucket and those before, not all is known in which the ticker had an update."""
-UPDATED: Final = OUTCOMES + 2
-"""From here on: the newest buckets in which it had one, the newest first."""
-
-FOLLOWING: Final = 0
-"""In the other, short line of a slot: the next slot of the same ticker."""
-SLOT_RULE: Final = 1
-
-RULE: Final = 0
-"""In the line of a rule that is met here: its number in the shard."""
-START_MS: Final = 1
-END_MS: Final = 2
-BUCKET_MS: Final = 3
-"""Of the interval that holds stream time; NEVER where that has none."""
-OPENED_BY: Final = 4
-"""The number of the record with which stream time came to the newest bucket."""
-RUNS: Final = 5
-FLOOR_MS: Final = 6
-"""Of this bucket and those before, not all are known that stream time was in."""
-STRATEGIES: Final = 7
-"""Those compared that are at home here."""
-PAIRS: Final = 8
-"""Pairs of strategies compared, and tickers."""
-OPENED_IN: Final = 9
-"""The span with which the interval began."""
-BEEN: Final = 10
-"""From here on: the newest buckets that stream time was in, the newest first."""
-
-FIRST: Final = 0
-"""In the line of a ticker: its first slot."""
-LOOKED_AT: Final = 1
-"""The last span in which it was looked at."""
-
-STREAM_MS: Final = 0
-SPAN: Final = 1
-SPAN_START: Final = 2
-SPAN_END: Final = 3
-NOWHERE: Final = 4
-"""Rules that have no bucket for stream time. While there are any, each tick is looked at."""
-TAKEN: Final = 5
-"""Records so far: each has a number."""
-SCALARS: Final = 6
-
-
-class State(NamedTuple):
-    """All that the shadow of one shard keeps: tables of tickers, slots and rules; totals; single values."""
-
-    met: Int64s
-    links: Int32s
-    """Of each slot what leads there. They are short, so that those of many tickers stay at hand."""
-    slots: Int64s
-    wholes: Int64s
-    totals: Int64s
-    scalars: Int64s
+from streams.core.shadow_tables import (
+    BEEN,
+    BOTH,
+    BUCKET_MS,
+    END_MS,
+    FIRST,
+    FLOOR_MS,
+    FOLLOWING,
+    LATE,
+    LOOKED_AT,
+    NO_BUCKET,
+    NO_SLOT,
+    NOWHERE,
+    OLD_RUNS,
+    OLD_TICKERS,
+    ONLY_NEW,
+    ONLY_OLD,
+    OPENED,
+    OPENED_BY,
+    OPENED_IN,
+    OUTCOMES,
+    PAIRS,
+    RULE,
+    RUNS,
+    SLOT_FLOOR,
+    SLOT_RULE,
+    SLOT_TICKER,
+    SPAN,
+    SPAN_END,
+    SPAN_START,
+    START_MS,
+    STRATEGIES,
+    STREAM_MS,
+    TAKEN,
+    UNJUDGED_LATE,
+    UNJUDGED_RUN,
+    UPDATED,
+    WATCHERS,
+    State,
+)
 
 
 # The walk along a rule's segments stands in `kernel.locate` too: compiled code never crosses files, see `jit.py`.
@@ -209,36 +173,30 @@ def outcome_of(slots: Int64s, slot: int, wholes: Int64s, r: int, bucket_ms: int)
 
 
 @compiled
-def look(rules: RuleColumns, state: State, t: int, now_ms: int) -> None:
-    """Hold a tick against the slots of its ticker; within the span, those whose bucket is new to the ticker."""
+def look_back(rules: RuleColumns, state: State, t: int, now_ms: int) -> None:
+    """Hold a tick against every slot of its ticker: one from before the span, or while a rule has no bucket."""
     met, links, slots, wholes, totals, scalars = state
-    in_span, taken, before = now_ms >= scalars[SPAN_START], scalars[TAKEN], met[t, LOOKED_AT]
-    if in_span and scalars[NOWHERE] == 0:
-        met[t, LOOKED_AT] = scalars[SPAN]
     slot = met[t, FIRST]
     while slot >= 0:
-        at, r = slot, links[slot, SLOT_RULE]
-        slot = links[slot, FOLLOWING]
-        if in_span and wholes[r, OPENED_IN] <= before:
-            continue
-        watchers = slots[at, WATCHERS]
-        bucket_ms = wholes[r, BUCKET_MS] if in_span else interval(rules, wholes[r, RULE], now_ms)[2]
-        if bucket_ms != slots[at, UPDATED] or bucket_ms == NEVER:
-            outcome = outcome_of(slots, at, wholes, r, bucket_ms)
-            slots[at, outcome] += 1
+        r, watchers = links[slot, SLOT_RULE], slots[slot, WATCHERS]
+        bucket_ms = interval(rules, wholes[r, RULE], now_ms)[2]
+        if bucket_ms != slots[slot, UPDATED] or bucket_ms == NEVER:
+            outcome = outcome_of(slots, slot, wholes, r, bucket_ms)
+            slots[slot, outcome] += 1
             totals[outcome] += watchers
             if outcome in (ONLY_OLD, UNJUDGED_LATE):
-                slots[at, LATE] += 1
+                slots[slot, LATE] += 1
                 totals[LATE] += watchers
-        if wholes[r, OPENED_BY] == taken:
-            slots[at, OPENED] += 1
+        if wholes[r, OPENED_BY] == scalars[TAKEN]:
+            slots[slot, OPENED] += 1
             totals[OPENED] += watchers
+        slot = links[slot, FOLLOWING]
 
 
 @compiled
 def take(rules: RuleColumns, ticks: Ticks, state: State) -> None:
-    """Hold each tick of a batch against both throttles, in order."""
-    met, scalars = state.met, state.scalars
+    """Hold each tick of a batch against both throttles, in order. What is within the span is not left to a call."""
+    met, links, slots, wholes, totals, scalars = state
     before, stream_ms = scalars[TAKEN], scalars[STREAM_MS]
     span, span_start, span_end = scalars[SPAN], scalars[SPAN_START], scalars[SPAN_END]
     for i in range(len(ticks.ticker)):
@@ -251,10 +209,29 @@ def take(rules: RuleColumns, ticks: Ticks, state: State) -> None:
                 scalars[TAKEN], scalars[STREAM_MS] = before + i + 1, stream_ms
                 open_buckets(rules, state)
                 span, span_start, span_end = scalars[SPAN], scalars[SPAN_START], scalars[SPAN_END]
-        if t == CLOCK or (now_ms >= span_start and met[t, LOOKED_AT] == span):
+        if t == CLOCK:
             continue
-        scalars[TAKEN] = before + i + 1
-        look(rules, state, t, now_ms)
+        if now_ms < span_start or scalars[NOWHERE]:
+            scalars[TAKEN] = before + i + 1
+            look_back(rules, state, t, now_ms)
+            continue
+        looked_at = met[t, LOOKED_AT]
+        if looked_at == span:
+            continue
+        met[t, LOOKED_AT] = span
+        slot = met[t, FIRST]
+        while slot >= 0:
+            at, r, slot = slot, links[slot, SLOT_RULE], links[slot, FOLLOWING]
+            if wholes[r, OPENED_IN] <= looked_at:
+                continue  # the ticker was looked at in this bucket
+            bucket_ms = wholes[r, BUCKET_MS]
+            if bucket_ms > slots[at, UPDATED]:
+                remember(slots, at, bucket_ms)
+                slots[at, BOTH] += 1
+                totals[BOTH] += slots[at, WATCHERS]
+            if wholes[r, OPENED_BY] == before + i + 1:
+                slots[at, OPENED] += 1
+                totals[OPENED] += slots[at, WATCHERS]
     scalars[TAKEN], scalars[STREAM_MS] = before + len(ticks.ticker), stream_ms
 
 
@@ -274,7 +251,7 @@ def add(rules: RuleColumns, state: State, universe: Int32s, rule: int, used: int
     for t in universe:
         if find(state, t, rule) != NO_SLOT:
             continue
-        links[used, SLOT_RULE], links[used, FOLLOWING] = rule, met[t, FIRST]
+        links[used, SLOT_RULE], links[used, SLOT_TICKER], links[used, FOLLOWING] = rule, t, met[t, FIRST]
         slots[used, SLOT_FLOOR] = state.wholes[rule, BUCKET_MS]
         if last_update[t] != NEVER:
             slots[used, UPDATED] = interval(rules, state.wholes[rule, RULE], last_update[t])[2]

@@ -58,6 +58,7 @@ def of_plain(plain: PlainShadow, strategy_id: str) -> ShadowCounts:
 def compared(mode: Mode, buckets: int = ENOUGH) -> Shard:
     shard = Shard(CONDITIONS, mode)
     shard.shadow = Shadow(shard.index, buckets, buckets)
+    shard.shadow._packed = 0  # else so few slots are never put side by side
     return shard
 
 
