@@ -4,19 +4,40 @@ A thread of its own would fetch while the loop decides, but both need the interp
 it waits for the end of the other's turn: after every answer of the broker, and after every packet that is sent. At
 50,000 ticks/s that was a part of every round of fetching and sending; ARCHITECTURE.md has the figures. The heartbeats
 of the group are sent from this loop too, so nothing may hold it up for longer than a session: what takes long is done
-in threads (`asyncio.to_thread`), or before the worker joins (`warm.py`). What is touched inside Faust and mode is
-named in `transport.py`.
-"""
+in threads (`asyncio.to_thread`), or before the worker joins (`warm.py`)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import faust.transport.drivers.aiokafka as driver
 from mode import Service
+from mode.threads import ServiceThread
+
+from streams.kafka.touched import no_longer_used
 
 if TYPE_CHECKING:
     from faust.transport.consumer import ThreadDelegateConsumer
+
+
+TOUCHED_NAMES: Final = {
+    Service.start: ("_default_start",),
+    Service.stop: ("_stopped_set", "_stop_children", "_stop_futures", "_stop_exit_stacks", "wait_for_shutdown"),
+    ServiceThread.maybe_start: ("_thread_started",),
+    ServiceThread._shutdown_thread: (  # noqa: SLF001 - that is the point
+        "on_thread_stop",
+        "_default_stop_children",
+        "_default_stop_futures",
+        "_default_stop_exit_stacks",
+    ),
+    driver.AIOKafkaConsumerThread.getmany: ("call_thread",),
+}
+"""Inside Faust and mode: how a service starts and ends, and how it is called, with a thread around it."""
+
+
+def moved() -> list[str]:
+    """Name what an upgrade has moved; nothing, if this file still fits."""
+    return no_longer_used(TOUCHED_NAMES)
 
 
 class ConsumerInLoop(driver.AIOKafkaConsumerThread):

@@ -21,8 +21,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
-from mode import Service
-from mode.threads import ServiceThread
 
 from streams.errors import in_words
 from streams.kafka.asking_again import ask_again
@@ -55,14 +53,9 @@ TOUCHED: Final = {
         "call_thread",
         "crash",
         "on_start",
-        "on_thread_stop",
         "seek_to_beginning",
         "seek_wait",
-        "start",
-        "stop",
-        "wait_for_shutdown",
     ),
-    Service: ("_default_start", "_default_stop_children", "_default_stop_exit_stacks", "_default_stop_futures"),
     driver.Consumer: (
         "_new_consumer_thread",
         "_new_offset",
@@ -77,8 +70,6 @@ TOUCHED: Final = {
 """Inside Faust: what is overridden or called here. A test names what an upgrade moves."""
 
 TOUCHED_NAMES: Final = {
-    Service.stop: ("_stopped_set", "_stop_children", "_stop_exit_stacks", "_stop_futures", "wait_for_shutdown"),
-    ServiceThread.maybe_start: ("_thread_started",),
     base.Consumer.__init__: ("_acked", "_acked_index"),
     base.Consumer.getmany: ("consumer_generation_id", "perform_seek"),
     driver.AIOKafkaConsumerThread._create_worker_consumer: ("AIOKafkaConsumer",),  # noqa: SLF001 - that is the point
