@@ -4,7 +4,8 @@ A thread of its own would fetch while the loop decides, but both need the interp
 it waits for the end of the other's turn: after every answer of the broker, and after every packet that is sent. At
 50,000 ticks/s that was a part of every round of fetching and sending; ARCHITECTURE.md has the figures. The heartbeats
 of the group are sent from this loop too, so nothing may hold it up for longer than a session: what takes long is done
-in threads (`asyncio.to_thread`), or before the worker joins (`warm.py`)."""
+in threads (`asyncio.to_thread`), or before the worker joins (`warm.py`).
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from faust.transport.consumer import ThreadDelegateConsumer
 
 
-TOUCHED_NAMES: Final = {
+TOUCHED_NAMES: Final[dict[Callable[..., Any], tuple[str, ...]]] = {
     Service.start: ("_default_start",),
     Service.stop: ("_stopped_set", "_stop_children", "_stop_futures", "_stop_exit_stacks", "wait_for_shutdown"),
     ServiceThread.maybe_start: ("_thread_started",),
