@@ -4,6 +4,7 @@ Every bad change is the last of its key when it comes. So what is left when the 
 whoever starts then to the same strategies.
 """
 
+import time
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,6 +32,10 @@ FOUND = Strategy("found", "1m", frozenset({"F0"}))
 LARGE = Strategy("large", "1m", frozenset(WIDE[:MAX_UNIVERSE]))
 
 
+IN_FORCE_S = 1.0
+"""The tables show what a worker knows; its shards take it with their next checkpoint, which none of them shows."""
+
+
 class Sender(NamedTuple):
     """Whoever sends to the three inputs."""
 
@@ -55,6 +60,7 @@ def round_of_good(worker: Worker, to: Sender, number: int) -> list[tuple[str, st
     to.reporter.report("found", found, version=version - 1, ts_ms=ts_ms)
     wait_for(worker, "edited", version, sorted(edited))
     wait_for(worker, "found", version, sorted(found))
+    time.sleep(IN_FORCE_S)
     for ticker in (*edited, *found, "E0", "F0"):
         to.tick(ticker, ts_ms)
     return [("edited", each, ts_ms) for each in edited] + [("found", each, ts_ms) for each in found]
@@ -116,6 +122,7 @@ def test_a_hundred_hostile_records_cost_nobody_anything(place: Place) -> None:
             pairs += round_of_good(worker, to, number)
         to.change(LARGE)
         worker.wait_until(lambda each: len(universe_of(each, "large")) == MAX_UNIVERSE, "told of a large universe")
+        time.sleep(IN_FORCE_S)
         for ticker in (WIDE[0], WIDE[MAX_UNIVERSE - 1], *(min(now.universe) for now in victims)):
             to.tick(ticker, START_MS)
         feed.send(1.0)
