@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from bench import reference, workload
 from bench.kafka_answer import Answer, answer_of, committed_consumer, ends_of, execution_of, pairs_of_executions
@@ -126,13 +126,7 @@ def send_on_schedule(flow: Flow, ticks: Path, line: Connection) -> None:
 
 def read_as_they_come(bootstrap: str, topic: str, line: Connection) -> None:
     """The reader's process: say that it stands at the end of the topic, then note when each execution is read."""
-    consumer = committed_consumer(bootstrap)
-    waiting = set(ends_of(bootstrap, topic))
-    consumer.assign([TopicPartition(topic, partition, end) for partition, end in ends_of(bootstrap, topic).items()])
-    while waiting:
-        message = consumer.poll(1.0)
-        if message is not None and is_end(message):
-            waiting.discard(message.partition() or 0)
+    consumer = at_the_end(bootstrap, topic)
     line.send("ready")
     read_s, values = array("d"), list[bytes]()
     gc.disable()  # a look through all that was read takes 80 ms, and whatever comes meanwhile would seem late by them
@@ -149,6 +143,18 @@ def read_as_they_come(bootstrap: str, topic: str, line: Connection) -> None:
             values += read
     consumer.close()
     line.send(received(read_s, values))
+
+
+def at_the_end(bootstrap: str, topic: str) -> Consumer:
+    """A consumer of what is committed that stands at the end of each partition, and has heard so."""
+    consumer, ends = committed_consumer(bootstrap), ends_of(bootstrap, topic)
+    consumer.assign([TopicPartition(topic, partition, end) for partition, end in ends.items()])
+    waiting = set(ends)
+    while waiting:
+        message = consumer.poll(1.0)
+        if message is not None and is_end(message):
+            waiting.discard(message.partition() or 0)
+    return consumer
 
 
 def is_end(message: Message) -> bool:

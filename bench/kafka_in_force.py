@@ -13,11 +13,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from confluent_kafka import TopicPartition
 
-from bench.kafka_answer import committed_consumer, ends_of
 from bench.kafka_churn import SentChange
-from bench.kafka_flow import is_end
+from bench.kafka_flow import at_the_end, is_end
 from streams.kafka.codec import Decoder
 from streams.kafka.registry import FileSchemas
 from streams.topic_names import STRATEGY_CHANGES
@@ -37,13 +35,7 @@ class Taken(NamedTuple):
 
 def read_journal(bootstrap: str, topic: str, line: Connection) -> None:
     """The reader's process: say that it stands at the end, then note what each record says; hand it over when told."""
-    consumer, ends = committed_consumer(bootstrap), ends_of(bootstrap, topic)
-    consumer.assign([TopicPartition(topic, partition, end) for partition, end in ends.items()])
-    waiting, values = set(ends), list[tuple[float, bytes]]()
-    while waiting:
-        message = consumer.poll(1.0)
-        if message is not None and is_end(message):
-            waiting.discard(message.partition() or 0)
+    consumer, values = at_the_end(bootstrap, topic), list[tuple[float, bytes]]()
     line.send("ready")
     last_s = time.monotonic()
     while not line.poll() or time.monotonic() - last_s < SILENCE_S:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import faust.transport.drivers.aiokafka as driver
 from mode import Service
 from mode.threads import ServiceThread
+from mode.utils.futures import maybe_async
 
 from streams.kafka.touched import no_longer_used
 
@@ -62,8 +63,7 @@ class ConsumerInLoop(driver.AIOKafkaConsumerThread):
 
     async def call_thread(self, fun: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Faust has it
         """Call it: this is its loop."""
-        found = fun(*args, **kwargs)
-        return await found if asyncio.iscoroutine(found) or asyncio.isfuture(found) else found
+        return await maybe_async(fun(*args, **kwargs))
 
     def _stopped_set(self) -> None:
         self._stopped.set()

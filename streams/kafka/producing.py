@@ -151,13 +151,7 @@ class Producing:
         """Send, and wait until all of it is acknowledged; returns where each partition then ends."""
         if not letters:  # a task for each is a good part of what it costs to send little
             return await self._send_records(outgoing)
-        ends: dict[Sent, int] = {}
-
-        async def send_records() -> int:
-            ends.update(await self._send_records(outgoing))
-            return 0
-
-        await all_of([send_records(), *(self._send_letters(each) for each in letters)])
+        ends, *_ = await all_of([self._send_records(outgoing), *map(self._send_letters, letters)])
         return ends
 
     async def _send_records(self, outgoing: Sequence[Outgoing]) -> dict[Sent, int]:
@@ -180,7 +174,7 @@ class Producing:
     def _batches(self, records: EncodedRecords) -> Iterator[LaidOutBatch]:
         return batches(records, compression=self._compression, transactional=self.transactional, max_bytes=BATCH_BYTES)
 
-    async def _send_letters(self, letters: Letters) -> int:
+    async def _send_letters(self, letters: Letters) -> dict[Sent, int]:
         """Dead letters are few, and have headers: record by record."""
         on_their_way = []
         left = list(letters.letters)
@@ -193,7 +187,7 @@ class Producing:
                 del left[0]
             sent = await self._ready.send_batch(batch, letters.topic, partition=letters.partition)
             on_their_way.append((sent, batch.record_count()))
-        return await end_of(on_their_way)
+        return {(letters.topic, letters.partition): await end_of(on_their_way)}
 
     @property
     def _ready(self) -> AIOKafkaProducer:

@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.producer.sender import Sender
 
 from streams.kafka.touched import no_longer_used
+
+T = TypeVar("T")
 
 NO_ANSWER: Final = (KafkaError, TimeoutError, OSError)
 """After any of these nobody knows what has arrived."""
@@ -29,7 +31,7 @@ def moved() -> list[str]:
     return no_longer_used(TOUCHED_NAMES)
 
 
-async def all_of(coroutines: Sequence[Coroutine[Any, Any, int]]) -> list[int]:
+async def all_of(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Run them side by side; where one fails, none is left behind."""
     tasks = [asyncio.create_task(each) for each in coroutines]
     try:
@@ -52,8 +54,12 @@ OnItsWay = tuple[asyncio.Future[Any], int]
 async def end_of(on_their_way: Sequence[OnItsWay]) -> int:
     """Wait for the acknowledgements of batches; the offset behind the last record. Most come in one answer."""
     end = 0
-    for acknowledged, count in on_their_way:
-        end = int((await acknowledged).offset) + count
+    try:
+        for acknowledged, count in on_their_way:
+            end = int((await acknowledged).offset) + count
+    except BaseException:
+        let_go_of(on_their_way)  # asyncio would complain of what the others raise
+        raise
     return end
 
 

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from streams.kafka import outbox
 from streams.kafka.kafka_jars import Unavailable
 from streams.kafka.kafka_process import KafkaProcess
 from tests.kafka.broker_report import note_broker
@@ -71,3 +72,9 @@ def tools(tmp_path: Path) -> Path:
     folder = tmp_path / "tools"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def nothing_between_hurried_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time between them is held in `test_outbox.py`."""
+    monkeypatch.setattr(outbox, "HURRIED_S", 0.0)

@@ -5,7 +5,6 @@ import pytest
 from streams.core.events import Strategy
 from streams.core.shard import Shard
 from streams.core.special_rows import Position
-from streams.kafka import outbox
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.quiet_shards import QuietShards, due_record_ms
 from streams.kafka.registry import RegistryDownError
@@ -15,11 +14,7 @@ from tests.kafka.batches import Row
 from tests.kafka.owned_stage import Stage, staged
 from tests.kafka.shard_stage import at_rest, run, run_of, until
 
-
-@pytest.fixture(autouse=True)
-def nothing_between_hurried_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time between them is held in `test_outbox.py`."""
-    monkeypatch.setattr(outbox, "HURRIED_S", 0.0)
+pytestmark = pytest.mark.usefixtures("nothing_between_hurried_transactions")
 
 
 CLOCK = ("clock", 0)

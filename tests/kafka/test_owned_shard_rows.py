@@ -2,7 +2,6 @@
 
 import pytest
 
-from streams.kafka import outbox
 from streams.kafka.bad_values import Reason
 from streams.kafka.strategy_book import Place, Refusal
 from streams.kafka.whole_topic import Record
@@ -10,11 +9,7 @@ from tests.kafka.owned_stage import SECOND, Stage, staged
 from tests.kafka.shard_stage import at_rest, run, until
 from tests.kafka.test_owned_shard_news import change
 
-
-@pytest.fixture(autouse=True)
-def nothing_between_hurried_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time between them is held in `test_outbox.py`."""
-    monkeypatch.setattr(outbox, "HURRIED_S", 0.0)
+pytestmark = pytest.mark.usefixtures("nothing_between_hurried_transactions")
 
 
 async def with_one_behind(stage: Stage) -> None:

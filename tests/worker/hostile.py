@@ -3,8 +3,9 @@
 Told with each is the word of its dead letter, or those it may be: where a value is cut decides which fault is met.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from streams.core.events import Mode, Status, Strategy
@@ -128,22 +129,29 @@ def victim(name: str) -> Strategy:
 
 def hostile_changes() -> list[tuple[Strategy, str, Given]]:
     """Whom each is about, the words, and the record."""
-    sample = list(contents(victim("c")))
-    count = len(list(framings(change_of(victim("c")), b"\0"))) + len(sample)
-    found = []
-    for k in range(count):
-        now = victim(f"c{k}")
-        good = change_of(replace(now, version=4, timeframe="1m"))
-        words, sent, headers = [*framings(good, b"\0"), *contents(now)][k]
-        found.append((now, words, Given(now.strategy_id.encode(), sent, headers=tuple(headers.items()))))
-    return found
+
+    def bad_of(now: Strategy) -> Iterator[Bad]:
+        yield from framings(change_of(replace(now, version=4, timeframe="1m")), b"\0")
+        yield from contents(now)
+
+    return each_about_another("c", bad_of)
 
 
 def hostile_results() -> list[tuple[Strategy, str, Given]]:
     """The same, of results."""
+
+    def bad_of(now: Strategy) -> Iterator[Bad]:
+        yield from framings(value(now.strategy_id, ["B"]), b"\0")
+        yield from reports(now.strategy_id)
+
+    return each_about_another("r", bad_of)
+
+
+def each_about_another(prefix: str, bad_of: Callable[[Strategy], Iterator[Bad]]) -> list[tuple[Strategy, str, Given]]:
+    """Every bad record that there is, each about a strategy of its own."""
     found = []
-    for k in range(len(list(framings(value("r", ["B"]), b"\0"))) + len(list(reports("r")))):
-        now = victim(f"r{k}")
-        words, sent, headers = [*framings(value(now.strategy_id, ["B"]), b"\0"), *reports(now.strategy_id)][k]
+    for k, _ in enumerate(bad_of(victim(prefix))):
+        now = victim(f"{prefix}{k}")
+        words, sent, headers = next(islice(bad_of(now), k, None))
         found.append((now, words, Given(now.strategy_id.encode(), sent, headers=tuple(headers.items()))))
     return found
