@@ -26,9 +26,10 @@ BATCH_TICKS: Final = 20_000
 TICK_SCHEMA: Final = json.loads((Path(__file__).parents[1] / "schemas" / "tick.avsc").read_text())
 
 
-def loaded_shard(strategies: list[Strategy]) -> Shard:
+def loaded_shard(strategies: list[Strategy], *, compared: bool = False) -> Shard:
     """A shard with the strategies in force."""
     shard = Shard(load_conditions())
+    shard.compare(on=compared)
     for strategy in strategies:
         shard.change(strategy)
     return shard
@@ -46,8 +47,8 @@ def must_find(work: reference.Workload, pairs: int) -> None:
         raise AssertionError(f"found {pairs} pairs of {work.pairs}")
 
 
-def kernel_on_values(work: reference.Workload, values: list[bytes]) -> Candidate:
-    """Ours, from encoded values."""
+def kernel_on_values(work: reference.Workload, values: list[bytes], *, compared: bool = False) -> Candidate:
+    """Ours, from encoded values; with the other throttle in the shadow, where it is compared."""
     data, starts, ends = joined(values)
     plan, strategies = decode_plan(TICK_SCHEMA), work.strategies
 
@@ -59,7 +60,7 @@ def kernel_on_values(work: reference.Workload, values: list[bytes]) -> Candidate
             fired += len(shard.step(ticks).tick)
         must_find(work, fired)
 
-    return Candidate(lambda: loaded_shard(strategies), run)
+    return Candidate(lambda: loaded_shard(strategies, compared=compared), run)
 
 
 def kernel_on_columns(work: reference.Workload) -> Candidate:
@@ -136,6 +137,7 @@ def report(seed: int, ticks: int, rounds: int) -> list[str]:
     quick = in_turn(
         {
             "kernel, encoded values": kernel_on_values(work, values),
+            "kernel, with a shadow": kernel_on_values(work, values, compared=True),
             "kernel, columns": kernel_on_columns(work),
             "polars, columns": polars_grouping(work),
         },
@@ -155,4 +157,6 @@ def report(seed: int, ticks: int, rounds: int) -> list[str]:
     against_polars = ratio(quick["kernel, columns"], quick["polars, columns"])
     lines.append(f"  encoded values against fastavro and dictionaries: {against_avro:.1f} times (aim 50)")
     lines.append(f"  columns against polars: {against_polars:.1f} times (aim: ahead)")
+    shadow = ratio(quick["kernel, encoded values"], quick["kernel, with a shadow"]) - 1
+    lines.append(f"  what a shadow costs, of encoded values: {shadow:.1%} (aim below 10%)")
     return lines

@@ -10,11 +10,12 @@ import agents.clock
 import agents.results
 import agents.strategies
 import agents.ticks
+from streams.core.agreement import Agreement
 from streams.core.conditions import ConditionTable
 from streams.core.events import Mode
 from streams.core.shard import Shard
 from streams.instruments import Done, Instruments
-from streams.kafka import discovering, result_records, tables
+from streams.kafka import control_records, discovering, result_records, tables, turn_records
 from streams.kafka.checkpoint import Observe, Transaction
 from streams.kafka.clients import make_ahead, make_announcer, make_consumer, make_transaction
 from streams.kafka.clock_values import ClockValues
@@ -25,6 +26,7 @@ from streams.kafka.faust_app import TickgateApp
 from streams.kafka.fetch import Bounds
 from streams.kafka.mending import Mending
 from streams.kafka.mending import Tools as MendingTools
+from streams.kafka.other_books import Books, ControlBook, TurnBook
 from streams.kafka.outbox import Patience
 from streams.kafka.partitions import Here, Homes
 from streams.kafka.registry import Schemas
@@ -32,9 +34,18 @@ from streams.kafka.run_queue import Room
 from streams.kafka.shards import Makers, Shards
 from streams.kafka.strategy_book import StrategyBook
 from streams.kafka.surroundings import Surroundings
-from streams.kafka.table_rows import LAST_BUCKET, LAST_UPDATE, CountRows, LastBucketRows, LastUpdateRows, StrategyRows
+from streams.kafka.table_rows import (
+    LAST_BUCKET,
+    LAST_UPDATE,
+    BookRows,
+    CountRows,
+    LastBucketRows,
+    LastUpdateRows,
+    StrategyRows,
+)
 from streams.kafka.tick_values import TickValues
 from streams.settings import Settings
+from streams.topic_names import CONTROLS, TURNS
 from streams.views.tables import Table, Tables, strategy_row
 
 
@@ -62,21 +73,19 @@ class Parts(NamedTuple):
 
     app: TickgateApp
     shards: Shards
-    book: StrategyBook
+    books: Books
     discoveries: Discoveries
     mending: Mending
     state: Mapping[str, tables.StateTable]
-    strategies: tables.StrategiesTable
+    strategies: tables.WholeTable
 
 
 def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], None]) -> Parts:
     """Put the parts together. Needs a running event loop."""
     settings, topics = given.settings, given.settings.topics
-    book = StrategyBook(
-        topics.strategy_changes, given.sizes[topics.strategy_changes], Decoder(given.schemas, "strategy_change")
-    )
-    shards = make_shards(given, told, book, lambda: app.consumer)
-    discoveries = make_discoveries(given, told, book, lambda: app.consumer)
+    books = make_books(given)
+    shards = make_shards(given, told, books, lambda: app.consumer)
+    discoveries = make_discoveries(given, told, books.strategies, lambda: app.consumer)
     app = TickgateApp(settings, shards, discoveries)
     ours: dict[str, Any] = {"stop_worker": stop_worker}
     state = {
@@ -91,35 +100,60 @@ def compose(given: Given, told: Told, stop_worker: Callable[[BaseException], Non
         )
         for name, rows in ((LAST_UPDATE, LastUpdateRows(shards)), (LAST_BUCKET, LastBucketRows(shards)))
     }
-    strategies = tables.StrategiesTable(
-        app,
-        name="strategies",
-        rows=StrategyRows(book),
-        changelog_topic=tables.changelog(app, topics.strategy_changes, given.sizes[topics.strategy_changes]),
-        partitions=given.sizes[topics.strategy_changes],
-        recovery_buffer_size=tables.GLOBAL_BUFFER_RUNS,
-        is_global=True,
-        **ours,
-    )
-    strategies.notices = app.channel()
-    for table in (*state.values(), strategies):
-        app.tables.add(table)
+    notices, whole = app.channel(), whole_tables(app, books, ours)
+    for table in whole:
+        table.notices = notices
+    for each in (*state.values(), *whole):
+        app.tables.add(each)
     agents.ticks.add(app, app.topic(topics.ticks, key_serializer="raw", value_serializer="raw"), shards)
     agents.clock.add(app, app.topic(topics.clock, key_serializer="raw", value_serializer="raw"), shards)
     agents.results.add(app, app.topic(topics.alert_results, key_serializer="raw", value_serializer="raw"), discoveries)
-    agents.strategies.add(app, strategies.notices, book, shards)
-    return Parts(app, shards, book, discoveries, make_mending(given, shards, book), state, strategies)
+    agents.strategies.add(app, notices, books, shards)
+    mending = make_mending(given, shards, books.strategies)
+    return Parts(app, shards, books, discoveries, mending, state, whole[0])
+
+
+def whole_tables(app: TickgateApp, books: Books, ours: Mapping[str, Any]) -> list[tables.WholeTable]:
+    """The tables of what every worker holds whole."""
+    rows_of = (StrategyRows(books.strategies), BookRows(books.controls), BookRows(books.turns))
+    return [
+        tables.WholeTable(
+            app,
+            name=name,
+            rows=rows,
+            changelog_topic=tables.changelog(app, book.topic, book.partitions),
+            partitions=book.partitions,
+            recovery_buffer_size=tables.GLOBAL_BUFFER_RUNS,
+            is_global=True,
+            **ours,
+        )
+        for name, book, rows in zip(("strategies", CONTROLS, TURNS), books, rows_of, strict=True)
+    ]
+
+
+def make_books(given: Given) -> Books:
+    """What every worker holds whole."""
+    topics, sizes, schemas = given.settings.topics, given.sizes, given.schemas
+
+    def part(topic: str, record: str) -> tuple[str, int, Decoder]:
+        return topic, sizes[topic], Decoder(schemas, record)
+
+    return Books(
+        StrategyBook(*part(topics.strategy_changes, "strategy_change")),
+        ControlBook(*part(topics.controls, control_records.RECORD)),
+        TurnBook(*part(topics.turns, turn_records.RECORD)),
+    )
 
 
 def shown_tables(parts: Parts, partitions: int) -> Tables:
     """What the web server shows of the tables."""
     tables = {name: Table(table, by_ticker=True) for name, table in parts.state.items()}
     tables["strategies"] = Table(parts.strategies, by_ticker=False, as_json=strategy_row)
-    tables["counts"] = Table(CountRows(parts.shards, parts.book), by_ticker=False)
+    tables["counts"] = Table(CountRows(parts.shards, parts.books.strategies), by_ticker=False)
     return Tables(tables, partitions, parts.shards, parts.app.owner, lambda: str(parts.app.conf.canonical_url))
 
 
-def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable[[], Any]) -> Shards:
+def make_shards(given: Given, told: Told, books: Books, consumer: Callable[[], Any]) -> Shards:
     """The shards, and how they are made. There is no consumer yet when they are."""
     settings, sizes, topics = given.settings, given.sizes, given.settings.topics
 
@@ -147,9 +181,15 @@ def make_shards(given: Given, told: Told, book: StrategyBook, consumer: Callable
     )
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
     layout = Layout(topics, sizes[topics.alert_executions], letters, sizes.get(topics.decisions, 0))
-    tools = Tools(layout, TickValues(given.schemas), given.encoder, ClockValues(given.schemas), settings.decisions)
-    makers = Makers(shard_maker(given), transaction, lambda: make_consumer(settings))
-    return Shards(book, makers, make_ahead(settings), tools, around)
+    values = TickValues(given.schemas), given.encoder, ClockValues(given.schemas)
+    tools = Tools(layout, *values, settings.decisions, settings.shadow)
+    homes = Homes(sizes[topics.ticks])
+
+    def agreement(partition: int) -> Agreement:
+        return Agreement(partition, sizes[topics.ticks], Here(partition, homes).__getitem__)
+
+    makers = Makers(shard_maker(given), transaction, agreement, lambda: make_consumer(settings))
+    return Shards(books, makers, make_ahead(settings), tools, around)
 
 
 def make_mending(given: Given, shards: Shards, book: StrategyBook) -> Mending:
@@ -191,7 +231,7 @@ def shard_maker(given: Given) -> Callable[[int], Shard]:
     def make(partition: int) -> Shard:
         is_here = Here(partition, homes).__getitem__
         tracked = settings.use_symbol_update_tracking
-        shard = Shard(given.conditions, default, tracked=tracked, owns=is_here, is_home=is_here)
+        shard = Shard(given.conditions, default, tracked=tracked, owns=is_here, is_home=is_here, alone=False)
         shard.index.windows.default_ms = settings.coalesce_ms
         return shard
 
@@ -201,7 +241,7 @@ def shard_maker(given: Given) -> Callable[[int], Shard]:
 def consumed(settings: Settings) -> tuple[str, ...]:
     """The topics that a worker reads."""
     topics = settings.topics
-    return topics.ticks, topics.strategy_changes, topics.clock, topics.alert_results
+    return topics.ticks, topics.strategy_changes, topics.controls, topics.clock, topics.alert_results
 
 
 def needed(settings: Settings) -> tuple[str, ...]:
@@ -209,4 +249,5 @@ def needed(settings: Settings) -> tuple[str, ...]:
     topics = settings.topics
     letters = map(topics.dead_letters, consumed(settings))
     asked = (topics.decisions,) if settings.decisions.anything else ()
-    return (*consumed(settings), topics.alert_executions, *asked, *letters, topics.journal, *topics.changelogs)
+    own = (topics.turns, topics.journal, *topics.changelogs)
+    return (*consumed(settings), topics.alert_executions, *asked, *letters, *own)

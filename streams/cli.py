@@ -14,7 +14,18 @@ from pathlib import Path
 import click
 
 from streams import __version__
-from streams.commands import demo, feed, settings, strategies, strategy_moves, topics, worker
+from streams.commands import (
+    demo,
+    feed,
+    flags,
+    rollout,
+    rollout_moves,
+    settings,
+    strategies,
+    strategy_moves,
+    topics,
+    worker,
+)
 from streams.commands.plainly import told_plainly
 
 
@@ -71,10 +82,21 @@ def shown_progress(wanted: bool | None) -> Iterator[Callable[[int, int | None], 
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-for command in (demo.demo, feed.feed, settings.settings, strategies.strategies, topics.topics, worker.worker):
+for command in (
+    demo.demo,
+    feed.feed,
+    flags.flags,
+    rollout.rollout,
+    settings.settings,
+    strategies.strategies,
+    topics.topics,
+    worker.worker,
+):
     main.add_command(command)
 for command in strategy_moves.COMMANDS:
     strategies.strategies.add_command(command)
+for command in rollout_moves.COMMANDS:
+    rollout.rollout.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,8 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
+from streams.core.shadow import ShadowCounts
+
 
 class ShardStatus(NamedTuple):
     """Where one partition of the input stands."""
@@ -118,6 +120,9 @@ class Instruments(Protocol):
     def lua_intersections(self, count: int) -> None:
         """Intersections that Redis made itself."""
 
+    def compared(self, more: ShadowCounts) -> None:
+        """What both throttles made of the ticks of a shard, since it was told last."""
+
     def universe_discoveries(self, count: int) -> None:
         """Universes that a worker's used symbols changed."""
 
@@ -165,6 +170,9 @@ class Unheard:
         """Nothing."""
 
     def lua_intersections(self, count: int) -> None:
+        """Nothing."""
+
+    def compared(self, more: ShadowCounts) -> None:
         """Nothing."""
 
     def universe_discoveries(self, count: int) -> None:

@@ -11,6 +11,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
+from streams.core.rollout import alerts, throttles
+from streams.core.shadow import ShadowCounts
 from streams.instruments import Done, Held, ShardStatus, saved_ratio, summed
 from streams.universe_sizes import SIZE_CLASSES, average, by_class
 
@@ -36,6 +38,7 @@ class Metrics:
         self._make_seeds()
         self._make_flow()
         self._make_tracking()
+        self._make_shadow()
         self._make_shards()
 
     def _make_seeds(self) -> None:
@@ -107,6 +110,19 @@ class Metrics:
         self._saved = self._gauge("tickgate_tickers_saved_ratio", "Share of the tickers that were skipped, so far.")
         self._corruptions = self._counter("tickgate_flag_corruptions", "Steps that found the update flags corrupt.")
 
+    def _make_shadow(self) -> None:
+        """What both throttles make of the same ticks."""
+        self._shadow_runs = self._counter(
+            "tickgate_shadow_runs", "Runs by throttle: old, of strategies; new, of their tickers.", "throttle"
+        )
+        self._shadow_tickers = self._counter("tickgate_shadow_tickers", "Tickers run, by throttle.", "throttle")
+        self._shadow_skips = self._counter(
+            "tickgate_shadow_skips", "Ticks of a strategy that made a throttle run nothing.", "throttle", "reason"
+        )
+        self._shadow_alerts = self._counter(
+            "tickgate_shadow_alerts", "Alerts of updated tickers, by whose: both, only_new, only_old, unjudged.", "by"
+        )
+
     def _make_shards(self) -> None:
         """Where the shards stand that this worker owns."""
         self._lag = self._gauge(
@@ -149,6 +165,16 @@ class Metrics:
         self._skipped.inc(done.skipped)
         self._saved.set(saved_ratio(self.total))
         self._corruptions.inc(done.corruptions)
+
+    def compared(self, more: ShadowCounts) -> None:
+        """Count what both throttles made of some ticks."""
+        for each in throttles(more):
+            self._shadow_runs.labels(each.name).inc(each.runs)
+            self._shadow_tickers.labels(each.name).inc(each.tickers)
+            for reason, count in each.skips.items():
+                self._shadow_skips.labels(each.name, reason).inc(count)
+        for by, count in alerts(more).items():
+            self._shadow_alerts.labels(by).inc(count)
 
     def dead_letters(self, topic: str, reason: str, count: int) -> None:
         """Count records that were refused."""

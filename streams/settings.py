@@ -63,6 +63,7 @@ class Settings:
     log_level: str = "info"
     report_ms: int = 300_000
     decisions: Asked = NOBODY
+    shadow: bool = False
     data_dir: Path | None = None
     kernel_cache: Path | None = None
     cache: Path | None = None
@@ -154,8 +155,10 @@ _GUARANTEE: Final = choice("exactly_once", "at_least_once")
 _LEVEL: Final = choice("debug", "info", "warning", "error")
 _PROTOCOL: Final = choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISM: Final = choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_PACE: Final = whole_number(0, 10_000)
+_PACES: Final = "{exactly_once} or, at least once, {at_least_once}".format(**PACES_MS)
 _WINDOW: Final = whole_number(0, MAX_COALESCE_MS)
-_SESSION: Final = whole_number(500, 1_800_000)
+_DAY: Final = whole_number(0, 86_400_000)
 
 _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "broker": (addresses, "where Kafka is: `HOST:PORT`, several with commas"),
@@ -174,28 +177,25 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "log_level": (_LEVEL, "what is logged, with all that is graver; `debug`, `info`, `warning` or `error`"),
     "report_ms": (whole_number(1_000, 86_400_000), "how often a worker logs its counts and universes"),
     "decisions": (Asked.read, "whose fires and skips are told on `decisions`: `sample:0.01`, or ids with commas"),
+    "shadow": (
+        switch,
+        "`true`: what the throttle of old and the one per ticker would do is counted beside what is live",
+    ),
     "data_dir": (path, "folder for what may be lost; if not set, nothing is kept in files"),
     "kernel_cache": (path, "folder for the compiled kernel, writable; if not set, the user's cache folder"),
     "cache": (path, "folder for Kafka's jars, in tests and demo; if not set, the user's cache folder"),
     "compression": (choice("none", "gzip", "snappy", "lz4", "zstd"), "of what is sent; or `none gzip snappy zstd`"),
     "standby_replicas": (whole_number(0, 16), "how many other workers keep a copy of a shard's state"),
-    "session_timeout_ms": (_SESSION, "a worker that is silent for so long loses its shards"),
+    "session_timeout_ms": (whole_number(500, 1_800_000), "a worker that is silent for so long loses its shards"),
     "heartbeat_ms": (whole_number(50, 600_000), "time between two signs of life; a third of the session at most"),
     "fetch_max_wait_ms": (whole_number(1, 30_000), "how long the broker waits for records before it answers with none"),
     "max_partition_fetch_bytes": (_FETCH, "what one fetch brings of one partition; a larger batch comes whole"),
     "checkpoint_max_ticks": (whole_number(1, 1 << 22), "a checkpoint with so many ticks takes no further run"),
     "checkpoint_max_runs": (whole_number(1, 1_024), "runs of a shard that wait here; more are left with the broker"),
     "checkpoint_max_bytes": (whole_number(1 << 16, 1 << 30), "bytes of ticks of a shard that wait here; as above"),
-    "checkpoint_ms": (
-        whole_number(0, 10_000),
-        "least time between two transactions of a shard; if not set, {exactly_once} or, at least once, "
-        "{at_least_once}".format(**PACES_MS),
-    ),
+    "checkpoint_ms": (_PACE, f"least time between two transactions of a shard; if not set, {_PACES}"),
     "checkpoint_timeout_ms": (whole_number(1_000, 900_000), "after so long the broker gives a transaction up"),
-    "discovery_min_interval_ms": (
-        whole_number(0, 86_400_000),
-        "least event time between two changes of a strategy's universe by what workers report",
-    ),
+    "discovery_min_interval_ms": (_DAY, "least event time between two changes of a universe by what workers report"),
     "security_protocol": (_PROTOCOL, "how Kafka is talked to; or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
     "sasl_mechanism": (_MECHANISM, "how to log in with SASL: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"),
     "sasl_username": (str, "the name to log in with"),

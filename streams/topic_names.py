@@ -3,11 +3,13 @@
 from typing import Final, NamedTuple
 
 STRATEGY_CHANGES: Final = "strategy-changes"
+CONTROLS: Final = "controls"
 CLOCK: Final = "clock"
-INPUTS: Final = ("ticks", STRATEGY_CHANGES, "alert-results", "controls", CLOCK)
+INPUTS: Final = ("ticks", STRATEGY_CHANGES, "alert-results", CONTROLS, CLOCK)
 """Topics that are read; each has dead letters of its own."""
 
 JOURNAL: Final = "journal"
+TURNS: Final = "turns"
 OUTPUTS: Final = ("alert-executions", "proposals", "decisions")
 TABLES: Final = ("last_update", "last_bucket")
 """Faust tables whose rows are partitioned as `ticks` is."""
@@ -64,6 +66,11 @@ class TopicNames(NamedTuple):
         """Where in the ticks what else came in was taken, by partition."""
         return f"{self.prefix}{JOURNAL}"
 
+    @property
+    def turns(self) -> str:
+        """What shards tell each other, so that a bucket is decided in one way; compacted."""
+        return f"{self.prefix}{TURNS}"
+
     def dead_letters(self, topic: str) -> str:
         """Where what was refused of an input goes; `topic` has its prefix."""
         assert topic in self.inputs, f"{topic} is no input"
@@ -92,4 +99,5 @@ class TopicNames(NamedTuple):
     @property
     def all(self) -> tuple[str, ...]:
         """Every topic, in a fixed order."""
-        return (*self.inputs, *self.outputs, *map(self.dead_letters, self.inputs), self.journal, *self.changelogs)
+        own = (self.turns, self.journal, *self.changelogs)
+        return (*self.inputs, *self.outputs, *map(self.dead_letters, self.inputs), *own)

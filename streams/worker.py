@@ -26,6 +26,7 @@ from streams.kafka.quiet_shards import QuietShards
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
+from streams.kafka.shadow_reports import ShadowReports
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_topic import RECORD
 from streams.kafka.warm import warm_up
@@ -116,7 +117,7 @@ def look_up(settings: Settings) -> Given:
     with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
         asked = ("decision",) if settings.decisions.anything else ()
-        encoder = Encoder(schemas, ("execution", "dead_letter", "clock", "journal", RECORD, *asked))
+        encoder = Encoder(schemas, ("execution", "dead_letter", "clock", "journal", "turn", RECORD, *asked))
     return Given(settings, sizes, schemas, encoder, load_conditions(settings.conditions))
 
 
@@ -138,7 +139,8 @@ class Worker:
         parts = compose(self._given, Told(self._metrics, self._observe, self._committed), self._end)
         settings = self._given.settings
         tables = shown_tables(parts, self._given.sizes[settings.topics.ticks])
-        server = HealthServer(parts.shards, self._metrics.exposed, tables)
+        reports = ShadowReports(parts.shards, parts.books.strategies)
+        server = HealthServer(parts.shards, self._metrics.exposed, tables, reports)
         port = await server.start(settings.web_host, settings.web_port)
         parts.app.reached_at(own_url(settings.advertised_url, settings.web_host, port))
         log.info("health, metrics and tables at http://%s:%d", settings.web_host, port)
@@ -164,7 +166,7 @@ class Worker:
         following = [asyncio.create_task(each) for each in followers]
         watched = {
             asyncio.create_task(self._over.wait(), name="over"),
-            asyncio.create_task(parts.book.work(), name="strategies"),
+            *(asyncio.create_task(book.work(), name=book.name) for book in parts.books),
             asyncio.create_task(self._run_app(parts), name="application"),
             *following,
         }
@@ -198,7 +200,7 @@ class Worker:
     def _watch(self, parts: Parts) -> Watch:
         settings = self._given.settings
         reader = partial(make_consumer, settings)
-        return Watch(lambda: parts.app.consumer, reader, parts.shards, parts.book, parts.discoveries)
+        return Watch(lambda: parts.app.consumer, reader, parts.shards, parts.books, parts.discoveries)
 
     def _quiet_shards(self, parts: Parts) -> QuietShards:
         settings, encoder = self._given.settings, self._given.encoder
@@ -247,7 +249,7 @@ class Worker:
         """Lines for the eye, now and then."""
         while True:
             await asyncio.sleep(self._given.settings.report_ms / 1000)
-            told, sizes = self._metrics, parts.book.strategies.active_sizes()
+            told, sizes = self._metrics, parts.books.strategies.strategies.active_sizes()
             for line in report_lines(told.total, told.tickers, told.universes_updated, sizes):
                 log.info("%s", line)
 

@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.core.shadow import ShadowCounts
 from streams.instruments import Done, Held, Instruments, ShardStatus, Unheard
 from streams.metrics import Metrics
 from streams.universe_sizes import SIZE_CLASSES
@@ -20,7 +21,7 @@ SEED_COUNTERS = (
     "lua_intersections",
     "universe_discoveries",
 )
-LABELS = ("topic", "partition", "state", "reason", "size", "status", "outcome", "le")
+LABELS = ("topic", "partition", "state", "reason", "size", "status", "outcome", "throttle", "by", "le")
 RUNNING = ShardStatus("ticks", 3, "running", moving=True, position=10, end=25)
 DONE = Done(
     0.03,
@@ -77,6 +78,7 @@ def busy() -> Metrics:
     metrics.universe_discoveries(1)
     metrics.results("ok", 1)
     metrics.discovery("held", 1)
+    metrics.compared(ShadowCounts(both=1, seen=1))
     return metrics
 
 
@@ -133,6 +135,30 @@ def test_a_checkpoint_is_counted_and_a_second_one_is_added() -> None:
         "tickgate_checkpoint_ticks_sum": 2_000,
     }
     assert {name: value(metrics, name) for name in counted} == counted
+
+
+def test_what_both_throttles_made_of_ticks_is_added_up() -> None:
+    metrics = Metrics()
+    counts = ShadowCounts(
+        1, 2, 3, late=9, no_bucket=4, opened=5, only_new=6, both=7, old_runs=8, old_tickers=30, seen=90
+    )
+    for _ in range(2):
+        metrics.compared(counts)
+    assert samples(metrics, "tickgate_shadow_runs_total") == {("old",): 16, ("new",): 30}
+    assert samples(metrics, "tickgate_shadow_tickers_total") == {("old",): 60, ("new",): 30}
+    assert samples(metrics, "tickgate_shadow_alerts_total") == {
+        ("both",): 14,
+        ("only_new",): 12,
+        ("only_old",): 2,
+        ("unjudged",): 10,
+    }
+    assert samples(metrics, "tickgate_shadow_skips_total") == {
+        ("bucket_dup", "old"): 162,
+        ("no_bucket", "old"): 8,
+        ("bucket_dup", "new"): 124,
+        ("late", "new"): 18,
+        ("no_bucket", "new"): 8,
+    }
 
 
 def test_histograms_count_up_to_each_bound() -> None:

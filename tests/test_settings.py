@@ -31,6 +31,7 @@ OTHERS = {
     "TICKGATE_KERNEL_CACHE": ("/k", Path("/k")),
     "TICKGATE_CACHE": ("/c", Path("/c")),
     "TICKGATE_REPORT_MS": ("1000", 1_000),
+    "TICKGATE_SHADOW": ("true", True),
     "TICKGATE_DECISIONS": ("s1, s2", Asked(frozenset({"s1", "s2"}))),
     "TICKGATE_COMPRESSION": ("zstd", "zstd"),
     "TICKGATE_STANDBY_REPLICAS": ("1", 1),
@@ -272,7 +273,7 @@ def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> No
     )
     assert topics.dead_letters(topics.ticks) == "w7.ticks.dlq"
     assert topics.changelogs == ("w7.app-last_update-changelog", "w7.app-last_bucket-changelog")
-    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 3 + 1 + 2
+    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 4 + 1 + 2
 
 
 def test_environments_and_applications_form_groups_of_their_own() -> None:

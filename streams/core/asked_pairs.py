@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from streams.core.columns import Columns, Int32s, Int64s
-from streams.core.index import Entry, Index
+from streams.core.entry import Entry
+from streams.core.index import Index
 from streams.core.jit import compiled
 from streams.core.limits import NEVER
 from streams.core.shard import Ticks
@@ -89,7 +90,7 @@ def hold(columns: Columns, ticks: Ticks, watch: Watch, step: int, emission: int)
             if watch.step[slot] != step:
                 watch.step[slot], watch.last[slot] = step, last_bucket_of(columns, t, s)
             bucket = bucket_at(columns, columns.strategies.rule[s], now_ms)
-            if bucket > watch.last[slot]:
+            if bucket > watch.last[slot] and bucket > columns.strategies.floor[s]:
                 watch.last[slot] = bucket
             else:
                 reason = NO_BUCKET if bucket == NEVER else BUCKET_DUP if bucket == watch.last[slot] else LATE

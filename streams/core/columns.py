@@ -76,6 +76,8 @@ class StrategyColumns(NamedTuple):
 
     rule: Int32s
     last_trigger: Int64s
+    floor: Int64s
+    """Pairs fire in no bucket up to here: those are decided in another way, see `turns`."""
     awake: Int64s
     """Pairs that may fire."""
     whole_fired: Int64s
@@ -228,11 +230,11 @@ def grown_tickers(columns: TickerColumns, size: int) -> TickerColumns:
 
 def strategy_columns(size: int) -> StrategyColumns:
     """Room for `size` strategies."""
-    kinds = (np.int32, *(np.int64,) * 8, np.int32)
+    kinds = (np.int32, *(np.int64,) * 9, np.int32)
     return grown_strategies(StrategyColumns._make(np.zeros(0, kind) for kind in kinds), size)
 
 
-_STRATEGY_FILLS: Final = (NO_RULE, NEVER, 0, 0, 0, 0, 0, 0, 0)
+_STRATEGY_FILLS: Final = (NO_RULE, NEVER, NEVER, 0, 0, 0, 0, 0, 0, 0)
 
 
 def grown_strategies(columns: StrategyColumns, size: int) -> StrategyColumns:
@@ -262,3 +264,28 @@ def grown_tracking(tracking: Tracking, size: int) -> Tracking:
 def column_bytes(*groups: NamedTuple) -> int:
     """Bytes of all the arrays of the groups."""
     return sum(column.nbytes for group in groups for column in group)
+
+
+def larger(fires: FireColumns, room: int) -> FireColumns:
+    """At least twice the room, and `room` more than now; what is written stays."""
+    size = len(fires.tick)
+    return FireColumns._make(grown(column, 2 * size + room, 0) for column in fires)
+
+
+def joined(one: FireColumns, other: FireColumns) -> FireColumns:
+    """The fires of both."""
+    return FireColumns(
+        np.concatenate((one.tick, other.tick)),
+        np.concatenate((one.strategy, other.strategy)),
+        np.concatenate((one.bucket_ms, other.bucket_ms)),
+        np.concatenate((one.ts_ms, other.ts_ms)),
+    )
+
+
+def empty_columns(rules: RuleColumns, tickers: int) -> Columns:
+    """Those of a shard that has met nothing, with room for so many tickers."""
+    scalars = np.zeros(Scalars.SIZE, np.int64)
+    scalars[Scalars.STREAM_MS] = scalars[Scalars.LEVEL_DUE] = NEVER
+    counts = np.zeros(Counters.SIZE, np.int64)
+    of_tickers = ticker_columns(tickers), tracking_columns(tickers)
+    return Columns(*of_tickers, pair_columns(0), rules, strategy_columns(0), counts, scalars)

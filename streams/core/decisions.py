@@ -11,7 +11,7 @@ an asked-for strategy watches is held against that pair once more. The fires are
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from operator import is_not
 from typing import Final, NamedTuple
@@ -21,10 +21,12 @@ import numpy as np
 from streams.core.asked import Asked
 from streams.core.asked_pairs import BUCKET_DUP, NO_BUCKET, NO_SLOT, REASONS, bucket_at, hold, slots_of, watch_of
 from streams.core.columns import Scalars, grown
+from streams.core.entry import Entry
 from streams.core.events import Strategy
-from streams.core.index import Entry, Index
+from streams.core.index import Index
 from streams.core.limits import MAX_ASKED_PAIRS, MAX_ASKED_STRATEGIES, MAX_TICKERS_NAMED, NEVER
 from streams.core.shard import EVERY_TICKER, Fires, Ticks
+from streams.core.turns import Turn
 
 FIRED: Final = "fired"
 NO_UPDATE: Final = "no_update"
@@ -72,8 +74,8 @@ class Recorder:
         self._entries: list[Entry] = []
         self.left_out: list[str] = []
         """Strategies that are asked for and past a bound; whoever tells of them clears this."""
-        self._standing: list[Strategy] = []
-        """Of each entry, what stood when the watch was made."""
+        self._standing: list[Strategy | Turn | None] = []
+        """Of each entry, what stood when the watch was made, and the turn that it decided under."""
         self._watch, self._slots = watch_of(index, []), list(slots_of([]))
         self._step = self._emission = 1
         self._fires: dict[int, list[tuple[int, int]]] = {}
@@ -118,11 +120,11 @@ class Recorder:
         new = [strategy_id for strategy_id in index.ids[self._met :] if self._asked.asks_for(strategy_id)]
         self._met = len(index.ids)
         self._entries += [index.entries[strategy_id] for strategy_id in new]
-        standing = [entry.strategy for entry in self._entries]
+        standing = standing_of(self._entries)
         tickers = len(index.columns.tickers.last_update)
         if len(standing) != len(self._standing) or any(map(is_not, standing, self._standing)):
             self._leave_out()
-            self._standing = [entry.strategy for entry in self._entries]
+            self._standing = standing_of(self._entries)
             updated, self._watch = self._watch.updated, watch_of(index, self._entries)
             self._watch.updated[: len(updated)] = updated
             self._slots = list(slots_of(self._entries))
@@ -148,10 +150,9 @@ class Recorder:
             changed = updated
             if not said:
                 outcome, newest = self._ran_already(entry)
-        mode = entry.strategy.mode_under(self._index.default_mode)
         sizes = (len(entry.universe), updated, changed)
         named, left_out = said[:MAX_TICKERS_NAMED], max(0, len(said) - MAX_TICKERS_NAMED)
-        return Decision(entry.strategy, mode, outcome, newest, *sizes, named, left_out, counts)
+        return Decision(entry.strategy, entry.mode, outcome, newest, *sizes, named, left_out, counts)
 
     def _ran_already(self, entry: Entry) -> tuple[str, int]:
         """Why a strategy that runs as a whole did not: it had run in the bucket of stream time, or there is none."""
@@ -183,3 +184,8 @@ class Recorder:
         if len(self._all_names) != tickers.count:
             self._all_names = tickers.all_names()
         return self._all_names
+
+
+def standing_of(entries: Sequence[Entry]) -> list[Strategy | Turn | None]:
+    """Of each entry, what stands, and the turn that it decides under."""
+    return [each for entry in entries for each in (entry.strategy, entry.turn)]

@@ -9,7 +9,7 @@ The order, the ids and the bytes are functions of the input and of where it is c
 order that the kernel leaves fires in: executions stand by the first record that caused them, then by strategy id;
 tickers by the record that fired them. `ts` is the earliest event time among the fires, as the schema says.
 
-A strategy is encoded as it stands, so fires are encoded before the next change is taken.
+A strategy is encoded as it stands, so fires are encoded before the next change is taken, or the next turn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ import numpy as np
 from streams.core import execution_kernel as kernel
 from streams.core.avro import NO_COUNTS, long, long_map, string
 from streams.core.columns import Int32s, Int64s, Places, grown
-from streams.core.events import Strategy
+from streams.core.entry import Entry
+from streams.core.events import Mode, Strategy
 from streams.core.execution_kernel import Groups, Heads, Wire
 from streams.core.gathered import Sent
-from streams.core.index import Entry
 from streams.core.limits import MAX_TICKER_BYTES
 from streams.core.order import order_of
 from streams.core.records import NO_RECORDS, EncodedRecords, append_all, by_partition, partitions_of, section
@@ -44,6 +44,8 @@ MOST_BYTES_OF_NUMBERS: Final = 128
 MOST_BYTES_BEHIND_ID: Final = 32
 """A strategy's version, mode and timeframe."""
 
+NOBODY_ELSE: Final[Mapping[int, Strategy]] = {}
+
 
 class Executions:
     """Encodes what a shard fires."""
@@ -57,8 +59,8 @@ class Executions:
         self._place = f"{topic}-{partition}@".encode()
         self._cause = string(topic) + long(partition)
         self._entries: list[Entry] = []
-        self._encoded: list[Strategy | None] = []
-        """By number, the version whose head is in `_heads`."""
+        self._encoded: list[tuple[Strategy, Mode] | None] = []
+        """By number, the version whose head is in `_heads`, and how it was throttled."""
         self._heads = Heads(np.zeros(0, np.uint8), *np.zeros((4, 0), np.int64))
         self._used = 0
         self._made: Int64s = np.zeros(0, np.int64)
@@ -70,7 +72,7 @@ class Executions:
             return NO_RECORDS
         wire = self._wire(metadata)
         groups, members = self._grouped(fires, len(offsets), self._room(wire))
-        self._encode_heads(groups.strategy, {})
+        self._encode_heads(groups.strategy)
         return self._put(groups, members, offsets, wire)
 
     def encode_gathered(self, sent: Sent | None, metadata: Mapping[str, int] = NO_COUNTS) -> EncodedRecords:
@@ -80,7 +82,7 @@ class Executions:
         offsets = np.column_stack((sent.first_offset, sent.last_offset)).ravel()
         first = np.arange(0, len(offsets), 2, dtype=np.int32)
         spans = (sent.tickers, sent.bucket_ms, sent.ts_ms, sent.used_bytes, sent.ends)
-        self._encode_heads(sent.strategy, sent.fired_under)
+        self._encode_heads(sent.strategy, sent.fired_under, Mode.PER_TICKER)  # what runs as a whole is not gathered
         groups = Groups(sent.strategy, first, first + np.int32(1), *spans)
         return self._put(groups, sent.members, offsets, self._wire(metadata))
 
@@ -131,20 +133,23 @@ class Executions:
         kernel.gather_members(fires.ticker, order, group_of, found, groups, members)
         return Groups._make(column[:found] for column in groups), members
 
-    def _encode_heads(self, numbers: Int32s, fired_under: Mapping[int, Strategy]) -> None:
+    def _encode_heads(
+        self, numbers: Int32s, fired_under: Mapping[int, Strategy] = NOBODY_ELSE, gathered_in: Mode | None = None
+    ) -> None:
         """Encode those that are not encoded as they fired: as they stand, where nothing else is said."""
         index, known, entries = self._shard.index, self._encoded, self._entries
         entries.extend(index.entries[strategy_id] for strategy_id in index.ids[len(entries) :])
         known.extend([None] * (len(entries) - len(known)))
         for number in numbers.tolist():
-            strategy = fired_under.get(number) or entries[number].strategy
-            if known[number] is not strategy:
-                self._encode_head(number, strategy)
-                known[number] = strategy
+            entry, old, fired = entries[number], known[number], fired_under.get(number)
+            strategy, mode = fired or entry.strategy, gathered_in or entry.mode
+            if old is None or old[0] is not strategy or old[1] is not mode:
+                self._encode_head(number, strategy, mode)
+                known[number] = strategy, mode
 
-    def _encode_head(self, number: int, strategy: Strategy) -> None:
+    def _encode_head(self, number: int, strategy: Strategy, mode: Mode) -> None:
         """Put a strategy's head where the one before was; each keeps its place, which the longest would fit."""
-        name, mode = string(strategy.strategy_id), strategy.mode_under(self._shard.index.default_mode)
+        name = string(strategy.strategy_id)
         head = name + long(strategy.version) + string(mode) + string(strategy.timeframe)
         start, end, id_start, id_end = columns = [grown(column, number + 1, 0) for column in self._heads[1:]]
         if not end[number]:

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from streams.core.avro import BadBytesError, long, read_long, read_string, string
+from streams.core.entry import HELD_AS_NUMBERS
 from streams.core.events import Mode, Strategy
 from streams.core.gathered import Gathered, Group
-from streams.core.index import HELD_AS_NUMBERS
 from streams.core.lifecycle import MAX_VERSION
 from streams.core.limits import MAX_COALESCE_MS, MAX_TICKER_BYTES, MAX_TS_MS, MIN_TS_MS, NEVER
 from streams.core.shard import Shard

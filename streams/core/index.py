@@ -2,72 +2,41 @@
 
 A strategy decides by its pairs (per ticker), as a whole (legacy and global), or not at all (not active, or
 with a timeframe that does not exist). Going from one to the other, what has fired is carried over: no
-ticker runs twice in one bucket, whatever happens in between.
+ticker runs twice in one bucket, whatever happens in between. When a strategy goes from pairs to the whole or
+back, `turns.py` says; until then a version that empties the universe leaves its pairs as they are.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import replace
 
 import numpy as np
 
 from streams.core import kernel, rows
 from streams.core.columns import (
     Bytes,
-    Columns,
-    Counters,
     Int32s,
     Scalars,
     column_bytes,
+    empty_columns,
     grown,
     grown_strategies,
     grown_tickers,
     grown_tracking,
-    pair_columns,
-    strategy_columns,
-    ticker_columns,
-    tracking_columns,
 )
+from streams.core.entry import HELD_AS_NUMBERS, NOBODY, REMEMBERED, Entry, before_of, remembered
 from streams.core.events import Mode, Status, Strategy
+from streams.core.flags import Flags
 from streams.core.lifecycle import Settled, Verdict, settle
 from streams.core.limits import MAX_PAIRS, MAX_STRATEGIES, NEVER
 from streams.core.rules import Rules
 from streams.core.tickers import FIRST_SIZE, Tickers
+from streams.core.timeframes import BucketRule
+from streams.core.turns import Turn, Turns, Way, last_old_bucket
+from streams.core.ways import Ways
 from streams.core.windows import Windows
 
 Owns = Callable[[str], bool] | None
 """Which tickers, or strategies, belong to the shard; None for all."""
-
-NOBODY: Final[Int32s] = np.zeros(0, np.int32)
-HELD_AS_NUMBERS: Final = frozenset({""})
-"""Stands in an entry for a universe that is not empty; no universe has it."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """What the shard knows of one strategy. The universe is kept as numbers, of this shard's tickers only."""
-
-    strategy: Strategy
-    number: int
-    universe_hash: int = 0
-    universe: Int32s = field(default_factory=lambda: NOBODY)
-    by_pairs: bool = False
-    as_whole: bool = False
-    floor_ms: int = NEVER
-    """The last bucket in which every ticker there is ran for it."""
-    last_run_ms: int = NEVER
-    """The last bucket in which it ran as a whole; kept up when it stops."""
-    began_after_ms: int = NEVER
-    """What its last trigger stood at when it began to decide as a whole, or when its runs were last remembered."""
-
-
-REMEMBERED: Final = 0
-"""The version of a strategy of which only what it fired is known. No real version is 0."""
-
-
-def remembered(strategy_id: str) -> Strategy:
-    """What stands for one of which only what it fired is known."""
-    return Strategy(strategy_id, "", version=REMEMBERED)
 
 
 class LimitError(ValueError):
@@ -77,8 +46,8 @@ class LimitError(ValueError):
 class Index:
     """Strategies by number, and the columns that they decide on."""
 
-    def __init__(self, default_mode: Mode, owns: Owns, is_home: Owns) -> None:
-        self.default_mode = default_mode
+    def __init__(self, default_mode: Mode, owns: Owns, is_home: Owns, *, alone: bool = True) -> None:
+        self.ways = Ways(default_mode, alone=alone)
         self.owns, self.is_home = owns, is_home
         self.tickers = Tickers()
         self.rules = Rules()
@@ -89,17 +58,7 @@ class Index:
         self.windows = Windows()
         self.marked: Bytes = np.zeros(0, np.uint8)
         """One entry a ticker: 1 where it ran with a strategy as a whole since a writer of the state last cleared it."""
-        scalars = np.zeros(Scalars.SIZE, np.int64)
-        scalars[Scalars.STREAM_MS] = scalars[Scalars.LEVEL_DUE] = NEVER
-        self.columns = Columns(
-            ticker_columns(FIRST_SIZE),
-            tracking_columns(FIRST_SIZE),
-            pair_columns(0),
-            self.rules.columns,
-            strategy_columns(0),
-            np.zeros(Counters.SIZE, np.int64),
-            scalars,
-        )
+        self.columns = empty_columns(self.rules.columns, FIRST_SIZE)
 
     @property
     def nbytes(self) -> int:
@@ -119,12 +78,12 @@ class Index:
         entry = self.entries.get(change.strategy_id)
         settled = settle(self._standing(entry, change), change)
         if settled.verdict is Verdict.ACCEPTED:
-            self._accept(entry, change)
+            self._accept(entry, change, before_of(entry, change))
         return settled
 
-    def stand(self, strategy: Strategy) -> None:
-        """Put in force what was settled elsewhere, whatever stands here."""
-        self._accept(self.entries.get(strategy.strategy_id), strategy)
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> None:
+        """Put in force what was settled elsewhere, whatever stands here; `before` as `Entry` has it."""
+        self._accept(self.entries.get(strategy.strategy_id), strategy, self._numbers(before))
 
     def forget(self, strategy_id: str) -> None:
         """Know nothing of a strategy any more, but for what it fired; its next version is its first."""
@@ -133,28 +92,67 @@ class Index:
             return
         self._refuse_too_many_pairs(entry, NOBODY)
         self._stop(entry)
-        entry.strategy = remembered(strategy_id)
+        entry.strategy, entry.own, entry.before = remembered(strategy_id), NOBODY, NOBODY
         self.windows.set(entry.number, 0)
         self.warnings.pop(strategy_id, None)
         self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
 
-    def _accept(self, entry: Entry | None, change: Strategy) -> None:
+    def _accept(self, entry: Entry | None, change: Strategy, before: Int32s) -> None:
         """Put a version in force."""
         active = change.status is Status.ACTIVE
         universe = self._numbers(change.universe) if active else NOBODY
         self.make_room_for_tickers()
-        self._refuse_too_many_pairs(entry, universe)
+        self._refuse_too_many_pairs(entry, universe if change.universe else before)
         if entry is None:
             entry = self._entry(change.strategy_id)
         else:
             self._stop(entry)
         entry.strategy = replace(change, universe=change.universe and HELD_AS_NUMBERS)
         entry.universe_hash = hash(change.universe)
+        entry.own, entry.before = universe, before if active else NOBODY
         self.windows.set(entry.number, change.coalesce_ms)
         self.warnings.pop(change.strategy_id, None)
         if active:
-            self._start(entry, universe)
-        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
+            self._start(entry, self.stream_ms)
+
+    @property
+    def stream_ms(self) -> int:
+        """The time that the shard's records have come to."""
+        return int(self.columns.scalars[Scalars.STREAM_MS])
+
+    # Turns.
+
+    def turn(self, strategy_id: str, turns: Turns) -> None:
+        """Take what is agreed on for a strategy."""
+        self.ways.take(strategy_id, turns)
+        entry = self.entries.get(strategy_id)
+        if entry is not None and strategy_id in self.ways.wanted:
+            self._start_anew(entry, self.stream_ms)
+
+    def rule_of(self, strategy_id: str) -> BucketRule:
+        """The buckets of a strategy that decides."""
+        number = self.entries[strategy_id].number
+        return self.rules.tables[int(self.columns.strategies.rule[number])]
+
+    def reach(self, now_ms: int) -> None:
+        """Let strategies turn whose time has come."""
+        for strategy_id in self.ways.due_at(now_ms):
+            self._start_anew(self.entries[strategy_id], now_ms)
+
+    def set_flags(self, flags: Flags) -> None:
+        """Take the flags as they are now."""
+        self.ways.flags = flags
+        for strategy_id in list(self.ways.wanted):
+            entry = self.entries[strategy_id]
+            if self.ways.want(entry.strategy, self.stream_ms):
+                self._start_anew(entry, self.stream_ms)
+
+    def _start_anew(self, entry: Entry, now_ms: int) -> None:
+        """Let a strategy decide as its turns say."""
+        sid = entry.strategy.strategy_id
+        if self.ways.in_force(sid, self.rule_of(sid), now_ms) != entry.turn:
+            self._stop(entry)
+            self._start(entry, now_ms)
 
     def make_room_for_tickers(self) -> None:
         """Let the columns hold every ticker that has a number."""
@@ -208,7 +206,8 @@ class Index:
             level = columns.strategies.level
             self._set_level(level[level != number])
         entry.by_pairs = entry.as_whole = False
-        entry.universe = NOBODY
+        entry.universe, entry.turn = NOBODY, None
+        self.ways.stop(entry.strategy.strategy_id)
 
     def remember(self, strategy_id: str, last_run_ms: int, floor_ms: int) -> int:
         """Give a number to a strategy that is known only by what it fired; its next version is its first here."""
@@ -239,7 +238,7 @@ class Index:
             entry.floor_ms = bucket_ms
         entry.last_run_ms = bucket_ms
 
-    def _start(self, entry: Entry, universe: Int32s) -> None:
+    def _start(self, entry: Entry, now_ms: int) -> None:
         """Put the version in force; one without a rule is skipped, with a warning."""
         strategy, number = entry.strategy, entry.number
         try:
@@ -247,24 +246,35 @@ class Index:
         except ValueError as error:
             self.warnings[strategy.strategy_id] = str(error)
             return
-        mode = strategy.mode_under(self.default_mode)
-        entry.universe = universe
         if self.columns.rules is not self.rules.columns:
             self.columns = self.columns._replace(rules=self.rules.columns)
         self.columns.strategies.rule[number] = rule
-        if mode is Mode.PER_TICKER:
+        self.ways.want(strategy, now_ms)
+        entry.turn = self.ways.in_force(strategy.strategy_id, self.rules.tables[rule], now_ms)
+        if entry.turn is not None:
+            self._decide_in(entry, entry.turn)
+        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
+
+    def _decide_in(self, entry: Entry, turn: Turn) -> None:
+        """Let it decide in the way of a turn, no bucket that is older."""
+        number, strategies = entry.number, self.columns.strategies
+        is_mine = self.is_home is None or self.is_home(entry.strategy.strategy_id)
+        if turn.way is Way.PAIRS:
+            entry.universe = entry.own if entry.strategy.universe else entry.before
             self._make_room_for_pairs(entry.universe)
-            columns = self.columns
             kernel.count_late_where_any(self.columns, entry.universe)
-            self.used_pairs = rows.wake(
-                columns.tickers, columns.pairs, entry.universe, number, rule, entry.floor_ms, self.used_pairs
-            )
+            tickers, pairs, used = self.columns.tickers, self.columns.pairs, self.used_pairs
+            rule, strategies.floor[number] = int(strategies.rule[number]), last_old_bucket(turn)
+            self.used_pairs = rows.wake(tickers, pairs, entry.universe, number, rule, entry.floor_ms, used)
             entry.by_pairs = True
             self._set_awake(entry, len(entry.universe))
-        elif self.is_home is None or self.is_home(strategy.strategy_id):
-            entry.began_after_ms = max(entry.last_run_ms, self._newest_bucket(entry, mode))
-            self.columns.strategies.last_trigger[number] = entry.began_after_ms
-            self._set_level(np.append(self.columns.strategies.level, np.int32(number)))
+        elif is_mine:
+            entry.universe = entry.own
+            which = entry.own if entry.strategy.universe else None
+            ran_ms = rows.newest_run(self.columns, self.used_pairs, which, number)
+            entry.began_after_ms = max(entry.last_run_ms, ran_ms, last_old_bucket(turn))
+            strategies.last_trigger[number] = entry.began_after_ms
+            self._set_level(np.append(strategies.level, np.int32(number)))
             entry.as_whole = True
 
     def _set_awake(self, entry: Entry, pairs: int) -> None:
@@ -273,14 +283,6 @@ class Index:
         updates = int(tickers.updates[entry.universe].sum())
         strategies.seen[entry.number] += -updates if pairs else updates
         strategies.awake[entry.number] = pairs
-
-    def _newest_bucket(self, entry: Entry, mode: Mode) -> int:
-        """The newest bucket in which any ticker that the strategy runs as a whole has run for it."""
-        pairs = self.columns.pairs
-        if mode is Mode.LEGACY:
-            return int(rows.newest_bucket(self.columns.tickers, pairs, entry.universe, entry.number))
-        mine = pairs.last_bucket[: self.used_pairs][pairs.strategy[: self.used_pairs] == entry.number]
-        return int(mine.max(initial=NEVER))
 
     def _set_level(self, level: Int32s) -> None:
         self.columns = self.columns._replace(strategies=self.columns.strategies._replace(level=level))

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from streams.core.special_rows import Inputs, Position
 
-ORDER: Final = ("strategy-changes", "clock")
+ORDER: Final = ("strategy-changes", "controls", "turns", "clock")
 """Of the topics that are taken between two ticks: those named first come first."""
 
 Event = TypeVar("Event")

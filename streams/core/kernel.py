@@ -246,7 +246,7 @@ def count_late(columns: Columns, t: int) -> None:
         rule = pairs.rule[j]
         if then_ms < rules.now_from[rule] or then_ms >= rules.now_until[rule]:
             locate(rules, rule, then_ms)
-        if rules.now_bucket[rule] < pairs.last_bucket[j]:
+        if rules.now_bucket[rule] != pairs.last_bucket[j]:  # of a settled row: an edit made it late, or a turn
             columns.strategies.late[pairs.strategy[j]] += late
 
 
@@ -280,7 +280,7 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
             nowhere += 1
             strategies.no_bucket[pairs.strategy[j]] += 1
             last = FOREVER  # no tick here is a duplicate: look again at each
-        elif bucket > last:
+        elif bucket > last and bucket > strategies.floor[pairs.strategy[j]]:
             pairs.last_bucket[j] = last = bucket
             strategies.fired[pairs.strategy[j]] += 1
             fires.tick[at], fires.strategy[at] = tick, pairs.strategy[j]
@@ -349,10 +349,11 @@ def derive(columns: Columns, t: int) -> None:
     due, settled, start = FOREVER, NEVER, tickers.row_start[t]
     for j in range(start, start + tickers.row_awake[t]):
         rule, last = pairs.rule[j], pairs.last_bucket[j]
-        if last < rules.now_from[rule] or last >= rules.now_until[rule]:
-            locate(rules, rule, last)
+        behind = max(last, columns.strategies.floor[pairs.strategy[j]])
+        if behind < rules.now_from[rule] or behind >= rules.now_until[rule]:
+            locate(rules, rule, behind)
         until = rules.now_until[rule]
-        if last == NEVER or rules.now_bucket[rule] == NEVER:
+        if behind == NEVER or rules.now_bucket[rule] == NEVER:
             due, settled = NEVER, FOREVER
         due = min(due, until)
         settled = max(settled, last if last == rules.now_bucket[rule] else until)

@@ -60,6 +60,13 @@ MAX_ASKED_PAIRS: Final = 1 << 20
 MAX_TICKERS_NAMED: Final = 1_000
 """What one such decision says of tickers; how many more there were is said."""
 
+MAX_SHADOW_SLOTS: Final = 1 << 20
+"""Tickers under a rule that the shadow of one shard holds, at 136 bytes; strategies beyond are not compared."""
+MAX_SHADOW_BUCKETS: Final = 6
+"""What the shadow remembers of a ticker under a rule: the newest buckets in which it had an update."""
+MAX_SHADOW_RUNS: Final = 64
+"""What it remembers of a rule: the newest buckets in which strategies would have run as a whole."""
+
 MAX_UNIVERSE_BYTES: Final = MAX_VALUE_BYTES - (1 << 16)
 """Tickers that discovery makes a universe, in UTF-8 with a length before each: they must fit into one record."""
 
@@ -73,3 +80,8 @@ CALM_INTERVALS: Final = 10
 
 MAX_BACK_MS: Final = 86_400_000
 """A result so far before the last discovery is not held for it: one of the two has a wrong time."""
+MAX_TURNS_KEPT: Final = 256
+"""Turns of one strategy that are known. One that turns more often within one of its buckets fires no more in that."""
+
+MAX_TURNS_CALLED: Final = 3_000
+"""Strategies that shards agree on at once: so many ids, the longest, are one value."""

@@ -3,15 +3,33 @@
 What a ticker has run in for a strategy is kept for good, whatever happens to the strategy in between; so a
 pair never fires twice in one bucket. A strategy throttled as a whole runs every ticker of its universe at
 once, and that counts for each of them.
+
+A bucket is decided in one way, by pairs or as a whole. So a strategy turns between two buckets: with the first that
+starts behind the time that stream time had come to when the turn was asked for. One shard among several has the
+times of its turns from all of them together (`turn`); one alone has only its own.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from streams.core.conditions import ConditionTable
 from streams.core.events import Clock, Fire, Mode, Status, Strategy, Tick
+from streams.core.flags import NO_FLAGS, Flags
 from streams.core.lifecycle import Settled, Verdict, settle
 from streams.core.limits import NEVER
 from streams.core.timeframes import Timeframe, bucket_start, parse_timeframe
+from streams.core.turns import (
+    UNTURNED,
+    Turn,
+    Turns,
+    Way,
+    first_turn_ms,
+    last_old_bucket,
+    mode_in,
+    turn_at,
+    way_wanted,
+    with_turn,
+)
 
 
 class Oracle:
@@ -23,8 +41,14 @@ class Oracle:
         self.strategies: dict[str, Strategy] = {}
         self.timeframes: dict[str, Timeframe] = {}
         """Of the strategies in force. One that is active and not here has none that exists, and is skipped."""
+        self.universes: dict[str, frozenset[str]] = {}
+        """What each strategy in force decides on by pairs: where its version has emptied it, the one before."""
         self.watchers: defaultdict[str, set[str]] = defaultdict(set)
         self.whole: set[str] = set()
+        self.flags = NO_FLAGS
+        self.turns: dict[str, Turns] = {}
+        self.under: dict[str, Turn | None] = {}
+        """The turn that each strategy in force decides under; None where its bucket is older than all known ones."""
         self.last_update: dict[str, int] = {}
         self.last_bucket: defaultdict[str, dict[str, int]] = defaultdict(dict)
         """By strategy, then ticker: the newest bucket it ran in."""
@@ -44,15 +68,29 @@ class Oracle:
         settled = settle(old, change)
         if settled.verdict is not Verdict.ACCEPTED:
             return settled
-        self._end(change.strategy_id, old)
+        universe = change.universe or self.universes.get(change.strategy_id, frozenset())
+        self._end(change.strategy_id)
         self.strategies[change.strategy_id] = change
         if change.status is Status.ACTIVE:
+            self.universes[change.strategy_id] = universe
             self._put_in_force(change)
         return settled
 
     def forget(self, strategy_id: str) -> None:
         """A strategy's tombstone: its next version is its first, and what it fired stays."""
-        self._end(strategy_id, self.strategies.pop(strategy_id, None))
+        self._end(strategy_id)
+        self.strategies.pop(strategy_id, None)
+
+    def set_flags(self, flags: Flags) -> None:
+        """The flags are these from now on."""
+        self.flags = flags
+        for sid in self.universes:
+            self._turn_if_wanted(sid)
+
+    def turn(self, strategy_id: str, turns: Turns) -> None:
+        """What is agreed on for a strategy."""
+        self.turns[strategy_id] = turns
+        self._reach(strategy_id, self.stream_ms)
 
     def tick(self, tick: Tick) -> list[Fire]:
         """One trade."""
@@ -80,7 +118,7 @@ class Oracle:
         last = max(self.last_bucket[sid].get(ticker, NEVER), self.every_ticker_ran.get(sid, NEVER))
         if bucket_ms is None:
             self._count(sid, "no_bucket")
-        elif bucket_ms > last:
+        elif bucket_ms > max(last, self._floor(sid)):
             self.last_bucket[sid][ticker] = bucket_ms
             self._count(sid, "fired")
             return [Fire(sid, ticker, bucket_ms, tick.ts_ms, Mode.PER_TICKER)]
@@ -112,23 +150,31 @@ class Oracle:
     def _move_stream(self, ts_ms: int) -> list[Fire]:
         """Stream time moves on, and with it every strategy that is throttled as a whole."""
         self.stream_ms = max(self.stream_ms, ts_ms)
+        for sid in self.turns:
+            self._reach(sid, self.stream_ms)
         fires = []
         for sid in self.whole:
             strategy = self.strategies[sid]
-            mode = strategy.mode_under(self.default_mode)
+            mode = mode_in(Way.WHOLE, strategy)
             bucket_ms = self._bucket(strategy, self.stream_ms)
-            if bucket_ms is not None and bucket_ms > self.newest_run(strategy, mode):
+            if bucket_ms is not None and bucket_ms > self.newest_run(strategy):
                 self._run_whole(strategy, mode, bucket_ms)
                 fires.append(Fire(sid, "", bucket_ms, self.stream_ms, mode))
                 self.counts_of[sid]["fired"] += 1
         self.counts["triggered"] += len(fires)
         return fires
 
-    def newest_run(self, strategy: Strategy, mode: Mode) -> int:
-        """The newest bucket in which the strategy, or any ticker that it would run, ran."""
-        ran = self.last_bucket[strategy.strategy_id]
-        tickers = ran if mode is Mode.GLOBAL else strategy.universe & ran.keys()
-        return max([self.last_trigger.get(strategy.strategy_id, NEVER), *(ran[ticker] for ticker in tickers)])
+    def newest_run(self, strategy: Strategy) -> int:
+        """The newest bucket that the strategy may not run in as a whole: it, or a ticker of its universe, has run."""
+        sid = strategy.strategy_id
+        ran = self.last_bucket[sid]
+        tickers = strategy.universe & ran.keys() if strategy.universe else ran
+        return max([self.last_trigger.get(sid, NEVER), self._floor(sid), *(ran[ticker] for ticker in tickers)])
+
+    def _floor(self, sid: str) -> int:
+        """No bucket up to here is the present turn's to decide."""
+        turn = self.under.get(sid)
+        return last_old_bucket(turn) if turn else NEVER
 
     def _run_whole(self, strategy: Strategy, mode: Mode, bucket_ms: int) -> None:
         """Every ticker of the universe runs."""
@@ -143,12 +189,17 @@ class Oracle:
         timeframe = self.timeframes[strategy.strategy_id]
         return bucket_start(ts_ms, timeframe, strategy.time_zone, strategy.session)
 
-    def _end(self, strategy_id: str, old: Strategy | None) -> None:
-        """Take the old version out of force; what it fired stays."""
-        for ticker in old.universe if old else ():
-            self.watchers[ticker].discard(strategy_id)
-        self.whole.discard(strategy_id)
+    def _end(self, strategy_id: str) -> None:
+        """Take what stands out of force; what it fired stays."""
+        self._decide_nothing(strategy_id)
+        self.universes.pop(strategy_id, None)
         self.timeframes.pop(strategy_id, None)
+
+    def _decide_nothing(self, sid: str) -> None:
+        for ticker in self.universes.get(sid, ()):
+            self.watchers[ticker].discard(sid)
+        self.whole.discard(sid)
+        self.under.pop(sid, None)
 
     def _put_in_force(self, strategy: Strategy) -> None:
         sid = strategy.strategy_id
@@ -158,8 +209,36 @@ class Oracle:
         except ValueError:
             return
         self.timeframes[sid] = timeframe
-        if strategy.mode_under(self.default_mode) is Mode.PER_TICKER:
-            for ticker in strategy.universe:
-                self.watchers[ticker].add(sid)
-        else:
+        self._decide(sid, self._turn_at(sid, self.stream_ms))
+        self._turn_if_wanted(sid)
+
+    def _turn_if_wanted(self, sid: str) -> None:
+        """Where there is no other shard to agree with, a turn counts behind what has been decided."""
+        strategy, turns = self.strategies[sid], self.turns.get(sid, UNTURNED)
+        wanted = way_wanted(strategy, self.flags.mode(sid, self.default_mode))
+        if sid in self.timeframes and wanted is not turns[-1].way:
+            self.turn(sid, with_turn(turns, first_turn_ms(self.stream_ms), wanted))
+
+    def _reach(self, sid: str, now_ms: int) -> None:
+        """Let a strategy turn, if it is time."""
+        if sid in self.timeframes and self._turn_at(sid, now_ms) != self.under[sid]:
+            self._decide_nothing(sid)
+            self._decide(sid, self._turn_at(sid, now_ms))
+
+    def _turn_at(self, sid: str, now_ms: int) -> Turn | None:
+        """What the bucket at a time is decided under; a time that is in none stands for itself."""
+        start_ms = self._bucket(self.strategies[sid], now_ms)
+        return turn_at(self.turns.get(sid, UNTURNED), now_ms if start_ms is None else start_ms)
+
+    def _decide(self, sid: str, turn: Turn | None) -> None:
+        """Decide under a turn, and no bucket that is older."""
+        self.under[sid] = turn
+        if turn is not None and turn.way is Way.WHOLE:
             self.whole.add(sid)
+        elif turn is not None:
+            self.start_pairs(sid, self.universes[sid])
+
+    def start_pairs(self, sid: str, tickers: Iterable[str]) -> None:
+        """Let these tickers fire by themselves."""
+        for ticker in tickers:
+            self.watchers[ticker].add(sid)

@@ -8,7 +8,7 @@ The first design built a whole new index beside the old one and swapped the two.
 the change is large, not what the state is large: see ARCHITECTURE.md for the figures.
 """
 
-from streams.core.columns import Int32s, PairColumns, TickerColumns, pair_columns
+from streams.core.columns import Columns, Int32s, PairColumns, TickerColumns, pair_columns
 from streams.core.jit import compiled
 from streams.core.limits import FOREVER, NEVER
 
@@ -138,6 +138,15 @@ def newest_bucket(tickers: TickerColumns, pairs: PairColumns, which: Int32s, str
         if j >= 0:
             newest = max(newest, pairs.last_bucket[j])
     return newest
+
+
+def newest_run(columns: Columns, used_pairs: int, which: Int32s | None, strategy: int) -> int:
+    """The newest bucket that any ticker ran in for the strategy: of these, or of all."""
+    pairs = columns.pairs
+    if which is not None:
+        return int(newest_bucket(columns.tickers, pairs, which, strategy))
+    mine = pairs.last_bucket[:used_pairs][pairs.strategy[:used_pairs] == strategy]
+    return int(mine.max(initial=NEVER))
 
 
 @compiled

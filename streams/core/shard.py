@@ -22,18 +22,24 @@ from streams.core.columns import (
     Scalars,
     Ticks,
     fire_columns,
-    grown,
+    joined,
+    larger,
 )
 from streams.core.conditions import ConditionTable
-from streams.core.decode import FAULT, UNKNOWN, Decoded, decode, judge_codes
+from streams.core.decode import UNKNOWN, Decoded, decode, judge_codes
 from streams.core.events import Fire, Mode, Strategy
+from streams.core.flags import SHADOW, UPDATE_TRACKING, Flags
 from streams.core.gathered import Gathered
 from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled, Verdict
 from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH, NEVER
+from streams.core.new_names import number_new_names
 from streams.core.order import Ranks, order_of
+from streams.core.shadow import Shadow
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
+from streams.core.tick_columns import clock_ticks, part_of, reaches
 from streams.core.tickers import TooManyTickersError
+from streams.core.turns import Way, mode_in
 
 FIRST_FIRES: Final = 1 << 12
 EVERY_TICKER: Final = -1
@@ -43,7 +49,7 @@ EVERY_TICKER: Final = -1
 class Shard:
     """The state of one partition, and the two things that change it: a strategy's version, a batch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last by name
         self,
         conditions: ConditionTable,
         default_mode: Mode = Mode.PER_TICKER,
@@ -51,15 +57,20 @@ class Shard:
         tracked: bool = True,
         owns: Owns = None,
         is_home: Owns = None,
+        alone: bool = True,
     ) -> None:
+        """Make an empty one. One that is not alone leaves it to others when strategies turn: see `turns.py`."""
         self.conditions = conditions
-        self.index = Index(default_mode, owns, is_home)
+        self.index = Index(default_mode, owns, is_home, alone=alone)
         self.gathered = Gathered(self.index)
-        self._tracked = tracked
+        self._tracked = self._tracked_unless_flagged = tracked
         self._level_fires = fire_columns(0)
         self._pair_fires = fire_columns(FIRST_FIRES)
         self._ranks = Ranks()
         self._rounds = Rounds(self.index)
+        self._compared_unless_flagged = False
+        self.shadow: Shadow | None = None
+        """Counts what both throttles make of the ticks, where it is wanted."""
 
     @property
     def tracked(self) -> bool:
@@ -88,7 +99,7 @@ class Shard:
     @property
     def stream_ms(self) -> int:
         """The time that the shard's records have come to."""
-        return int(self.index.columns.scalars[Scalars.STREAM_MS])
+        return self.index.stream_ms
 
     @property
     def next_due_ms(self) -> int:
@@ -98,7 +109,7 @@ class Shard:
             if columns.scalars[Scalars.LEVEL_DUE] == NEVER:  # strategies have changed since the last record
                 columns.scalars[Scalars.LEVEL_DUE] = kernel.level_due(columns, self.stream_ms)
             whole_ms = max(int(columns.scalars[Scalars.LEVEL_DUE]), self.stream_ms)
-        return min(whole_ms, self.gathered.due_ms)
+        return min(whole_ms, self.gathered.due_ms, self.index.ways.due_ms)  # who turns to the whole may fire then
 
     def change(self, change: Strategy) -> Settled:
         """Take a strategy's version; it is in force from the next step on."""
@@ -108,22 +119,31 @@ class Shard:
             self._stands(before, change)
         return settled
 
-    def stand(self, strategy: Strategy) -> None:
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> None:
         """Take a strategy as it stands: it was settled where it is kept, and is not settled here again."""
-        before = self._standing(strategy.strategy_id)
-        self.index.stand(strategy)
-        self._stands(before, strategy)
+        old = self._standing(strategy.strategy_id)
+        self.index.stand(strategy, before)
+        self._stands(old, strategy)
 
     def all_stand(self) -> None:
         """All strategies that stand have been taken."""
         self.gathered.all_stand()
+
+    def set_flags(self, flags: Flags) -> None:
+        """Take the flags as they are now."""
+        self.index.set_flags(flags)
+        self.tracked = flags.everywhere(UPDATE_TRACKING, self._tracked_unless_flagged)
+        self._compare(on=flags.everywhere(SHADOW, self._compared_unless_flagged))
 
     def _standing(self, strategy_id: str) -> Strategy | None:
         entry = self.index.entries.get(strategy_id)
         return None if entry is None else entry.strategy
 
     def _stands(self, before: Strategy | None, now: Strategy) -> None:
-        self.gathered.stands(self.index.entries[now.strategy_id].number, before, now)
+        entry = self.index.entries[now.strategy_id]
+        self.gathered.stands(entry.number, before, now)
+        if self.shadow is not None:
+            self.shadow.follow(entry)
 
     def forget(self, strategy_id: str) -> None:
         """Take a strategy's tombstone: only what it fired is known of it from the next step on."""
@@ -131,15 +151,39 @@ class Shard:
         self.index.forget(strategy_id)
         if before is not None:
             self.gathered.ends(self.index.entries[strategy_id].number, before)
+            if self.shadow is not None:
+                self.shadow.follow(self.index.entries[strategy_id])
+
+    def compare(self, *, on: bool) -> None:
+        """Count what both throttles make of the ticks from here on, or do so no more; unless a flag says otherwise."""
+        self._compared_unless_flagged = on
+        self._compare(on=on)
+
+    def _compare(self, *, on: bool) -> None:
+        if on != (self.shadow is not None):
+            self.shadow = Shadow(self.index) if on else None
 
     def clock(self, *times_ms: int) -> Fires:
         """Move stream time on without a tick, once for each time."""
-        count = len(times_ms)
-        times = np.array(times_ms, np.int64)
-        return self.step(Ticks(np.full(count, kernel.CLOCK, np.int32), times, np.zeros(count, np.uint8)))
+        return self.step(clock_ticks(times_ms))
 
     def step(self, ticks: Ticks) -> Fires:
-        """Take a batch of ticks, all of them."""
+        """Take a batch of ticks, all of them. Where strategies turn within it, they do so between two ticks."""
+        if reaches(ticks, self.index.ways.due_ms) == len(ticks.ticker):
+            return self._step(ticks)
+        parts, done = [NO_FIRES], 0
+        while done < len(ticks.ticker):
+            left = part_of(ticks, done, len(ticks.ticker))
+            due = reaches(left, self.index.ways.due_ms)
+            if not due:
+                self.index.reach(int(left.ts_ms[0]))
+                due = max(1, reaches(left, self.index.ways.due_ms))
+            fires = self._step(part_of(left, 0, due))
+            parts.append(fires._replace(tick=fires.tick + np.int32(done)))
+            done += due
+        return Fires._make(map(np.concatenate, zip(*parts, strict=True)))
+
+    def _step(self, ticks: Ticks) -> Fires:
         self.index.make_room_for_tickers()
         columns = self.index.columns
         batch = Batch(*ticks, np.empty(len(ticks.ticker), np.int32))
@@ -150,6 +194,8 @@ class Shard:
             phase := kernel.step(columns, batch, self._tracked, phase, self._level_fires, self._pair_fires)
         ) != kernel.DONE:
             self._grow(columns, phase)
+        if self.shadow is not None:
+            self.shadow.take(ticks)
         pair_fires, level_fires = int(columns.scalars[Scalars.PAIR_FIRES]), int(columns.scalars[Scalars.LEVEL_FIRES])
         return self._fires(ticks, pair_fires, level_fires)
 
@@ -194,16 +240,16 @@ class Shard:
         """Each strategy's place in the order of the ids."""
         return self._ranks.of(self.index.ids)
 
-    def modes(self) -> list[Mode]:
-        """How each strategy is throttled, by number."""
-        return [entry.strategy.mode_under(self.index.default_mode) for entry in self.index.entries.values()]
+    def whole_modes(self) -> list[Mode]:
+        """How each strategy is throttled where it decides as a whole, by number."""
+        return [mode_in(Way.WHOLE, entry.strategy) for entry in self.index.entries.values()]
 
     def named(self, fires: Fires) -> list[Fire]:
         """The fires with their names: for tests, and for the eye."""
-        tickers, ids, modes = [*self.index.tickers.all_names(), ""], self.strategy_ids, self.modes()
+        tickers, ids, modes = [*self.index.tickers.all_names(), ""], self.strategy_ids, self.whole_modes()
         columns = (fires.strategy, fires.ticker, fires.bucket_ms, fires.ts_ms)
         return [
-            Fire(ids[s], tickers[t], bucket_ms, ts_ms, modes[s])
+            Fire(ids[s], tickers[t], bucket_ms, ts_ms, modes[s] if t == EVERY_TICKER else Mode.PER_TICKER)
             for s, t, bucket_ms, ts_ms in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
@@ -232,32 +278,8 @@ class Shard:
         out = decoded_columns(size)
         names = self.index.tickers.names
         if decode(data, starts, ends, schema_id, plan, names, table.blocks, table.unlisted_blocks, out):
-            self._number_new_names(data, out)
+            number_new_names(self.index, data, out)
         return Ticks(out.ticker, out.ts_ms, out.moves_price), out.fault
-
-    def _number_new_names(self, data: Bytes, out: Decoded) -> None:
-        """Give a number to each ticker met for the first time that may move the price."""
-        numbers: dict[bytes, tuple[int, int]] = {}
-        new = np.flatnonzero((out.ticker == UNKNOWN) & (out.fault == FAULT.NONE) & (out.moves_price == 1))
-        for i in new.tolist():
-            start = int(out.name_start[i])
-            name = data[start : start + int(out.name_length[i])].tobytes()
-            if name not in numbers:
-                numbers[name] = self._number(name)
-            out.ticker[i], out.fault[i] = numbers[name]
-        out.ticker[out.fault != FAULT.NONE] = kernel.NO_TICK
-
-    def _number(self, name: bytes) -> tuple[int, int]:
-        owns = self.index.owns
-        try:
-            ticker = name.decode()
-            if owns is not None and not owns(ticker):
-                return UNKNOWN, FAULT.WRONG_PARTITION  # its pairs are in another shard: here it would fire nothing
-            return self.index.tickers.number(ticker), FAULT.NONE
-        except UnicodeDecodeError:
-            return UNKNOWN, FAULT.TICKER_NOT_UTF8
-        except TooManyTickersError:
-            return UNKNOWN, FAULT.TOO_MANY_TICKERS
 
 
 def decoded_columns(size: int) -> Decoded:
@@ -265,22 +287,6 @@ def decoded_columns(size: int) -> Decoded:
     narrow, wide, byte = np.int32, np.int64, np.uint8
     kinds = (narrow, wide, byte, byte, wide, narrow)
     return Decoded._make([*(np.empty(size, kind) for kind in kinds), np.empty(MAX_SCHEMA_DEPTH + 1, wide)])
-
-
-def larger(fires: FireColumns, room: int) -> FireColumns:
-    """At least twice the room, and `room` more than now; what is written stays."""
-    size = len(fires.tick)
-    return FireColumns._make(grown(column, 2 * size + room, 0) for column in fires)
-
-
-def joined(one: FireColumns, other: FireColumns) -> FireColumns:
-    """The fires of both."""
-    return FireColumns(
-        np.concatenate((one.tick, other.tick)),
-        np.concatenate((one.strategy, other.strategy)),
-        np.concatenate((one.bucket_ms, other.bucket_ms)),
-        np.concatenate((one.ts_ms, other.ts_ms)),
-    )
 
 
 NO_FIRES: Final = Fires._make(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64))

@@ -33,7 +33,7 @@ import numpy as np
 from streams.core import gathered_rows
 from streams.core import state_kernel as kernel
 from streams.core.columns import Bytes, Int32s, Int64s, Places, grown
-from streams.core.index import Entry
+from streams.core.entry import Entry
 from streams.core.jit import compiled
 from streams.core.limits import NEVER
 from streams.core.records import NO_RECORDS, EncodedRecords, concatenated, records_of

@@ -26,6 +26,7 @@ SCHEMA = {"type": "record", "name": "Tick", "fields": FIELDS}
 def warm_up(conditions: ConditionTable) -> None:
     """Take a tick and a change through every compiled function, in a shard that is thrown away."""
     shard = Shard(conditions)
+    shard.compare(on=True)
     universe, more = frozenset({"A"}), frozenset("ABCDEFGH")
     changes = (
         Strategy("s", "1m", universe),
@@ -48,6 +49,8 @@ def warm_up(conditions: ConditionTable) -> None:
     shard.from_columns(["A"], np.zeros(1, np.int32), np.zeros(1, np.int64), nothing, np.zeros(1, np.int64))
     shard.end_round()
     kernel.count_late_of(shard.index.columns, np.zeros(1, np.int32))  # else only an edit behind a late tick comes here
+    assert shard.shadow is not None
+    shard.shadow.counts_of("s")
     shard.step(Ticks(nothing, np.zeros(0, np.int64), np.zeros(0, np.uint8)))
     warm_up_emission(Shard(conditions), ticks)
 

@@ -9,7 +9,7 @@ from streams.kafka.announcer import Announcer
 from streams.kafka.changelog_tail import Tail
 from streams.kafka.checkpoint import Observe, Transaction
 from streams.kafka.security import for_aiokafka
-from streams.kafka.strategy_topic import MAX_RECORD_BYTES
+from streams.kafka.topic_writer import MAX_RECORD_BYTES
 from streams.settings import Settings
 
 RETRY_BACKOFF_MS: Final = 5

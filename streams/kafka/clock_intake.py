@@ -5,6 +5,7 @@ of the next one. Records are few: what waits here is bounded all the same.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from streams.core.limits import NEVER
@@ -74,3 +75,7 @@ class ClockIntake:
     def take(self) -> list[RawRun]:
         """Those that the shard takes now."""
         return self._runs.take()
+
+    def put_back(self, runs: Sequence[RawRun]) -> None:
+        """Those that it could not take yet."""
+        self._runs.put_back(runs)

@@ -1,39 +1,45 @@
 """From runs of ticks to what a checkpoint makes true: decode, decide, encode. All state of one shard is here.
 
-The strategies change between two emissions only, so all decisions of one checkpoint stand on the same ones; the
-position row says on which.
+The strategies change, and turn, between two emissions only, so all decisions of one checkpoint stand on the same ones;
+the position row says on which. So an emission ends where strategies turn, or wait for other shards to agree on a turn:
+what comes behind that is left to the next.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from streams.core.agreement import Told
 from streams.core.asked import NOBODY, Asked
-from streams.core.columns import Counters, Int64s
+from streams.core.columns import Int64s
 from streams.core.events import Strategy, Tombstone
 from streams.core.executions import Executions, joined
 from streams.core.gathered import Step
 from streams.core.index import LimitError
 from streams.core.journal import Journal
 from streams.core.records import NO_RECORDS, EncodedRecords, concatenated, records_of
-from streams.core.shard import Fires, Shard
+from streams.core.shard import Fires
 from streams.core.special_rows import Inputs, Position
 from streams.core.state_rows import StateRows
 from streams.core.tickers import TooManyTickersError
+from streams.core.turning import Turning
 from streams.instruments import Done
 from streams.kafka.bad_values import Reason
+from streams.kafka.book import Refusal
 from streams.kafka.checkpoint import Emission
-from streams.kafka.clock_values import ClockValues, judged
+from streams.kafka.clock_values import ClockValues
 from streams.kafka.codec import Encoder
 from streams.kafka.dead_letters import Letter, Refused, dead_letter, dead_letter_topic
 from streams.kafka.decision_records import DecisionRecords, Place
+from streams.kafka.emission_counts import done_of, metadata_of
 from streams.kafka.fetch import RawRun
+from streams.kafka.free_runs import Clocked, FreeRuns
 from streams.kafka.partitions import partition_of
 from streams.kafka.producing import Keyed, Letters, Outgoing
-from streams.kafka.strategy_book import Refusal
 from streams.kafka.tick_values import BadTick, TickRun, TickValues
 from streams.kafka.tracking_log import TrackingLog
-from streams.topic_names import TopicNames
+from streams.kafka.turn_records import pair_of
+from streams.topic_names import CLOCK, TopicNames
 
 Fired = tuple[Fires, Int64s]
 """What fired, and the offset of each record that may have caused it."""
@@ -69,6 +75,8 @@ class Tools(NamedTuple):
     encoder: Encoder
     clock: ClockValues
     asked: Asked = NOBODY
+    shadow: bool = False
+    """Whether both throttles are compared."""
 
 
 class Decided(NamedTuple):
@@ -80,22 +88,26 @@ class Decided(NamedTuple):
     """Its duration is not known yet."""
     refused: Mapping[tuple[str, str], int]
     """Bad ticks and clock records: by topic, and the word for why."""
+    free: FreeRuns
+    """Says what was left."""
 
 
 class Deciding:
     """One shard at work."""
 
     def __init__(
-        self, partition: int, shard: Shard, rows: StateRows, tools: Tools, position: Position | None = None
+        self, partition: int, turning: Turning, rows: StateRows, tools: Tools, position: Position | None = None
     ) -> None:
-        self.partition, self.shard = partition, shard
-        self._rows, self._layout, self._values, self._encoder, self._clock, asked = rows, *tools
-        self._decisions = DecisionRecords(shard, asked, self._encoder) if asked.anything else None
-        self._step = shard.step if self._decisions is None else self._decisions.step
+        self.partition, self.turning, self.shard = partition, turning, turning.shard
+        self._rows, self._layout, self._values, self._encoder, self._clock = rows, *tools[:4]
+        asked = tools.asked
+        self._decisions = DecisionRecords(self.shard, asked, self._encoder) if asked.anything else None
+        self.shard.compare(on=tools.shadow)
+        self._step = self.shard.step if self._decisions is None else self._decisions.step
         topics, schema_id = self._layout.topics, self._encoder.schema_id("execution")
-        self._executions = Executions(shard, topics.ticks, partition, schema_id)
-        self._clocked = Executions(shard, topics.clock, partition, schema_id)
-        self._told, self._tracking, self._journal = shard.totals, TrackingLog(partition), Journal(position)
+        self._executions = Executions(self.shard, topics.ticks, partition, schema_id)
+        self._clocked = Executions(self.shard, topics.clock, partition, schema_id)
+        self._told, self._tracking, self._journal = self.shard.totals, TrackingLog(partition), Journal(position)
 
     def all_stand(self) -> None:
         """All strategies that stand have been put in force."""
@@ -106,13 +118,18 @@ class Deciding:
         """Whether changes of strategies have closed groups, which go out though no tick comes."""
         return self.shard.gathered.has_closed
 
-    def stand(self, stands: Strategy | Tombstone) -> str:
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to make true, though no tick comes."""
+        return self.has_closed or self.turning.has_to_tell
+
+    def stand(self, stands: Strategy | Tombstone, before: frozenset[str] = frozenset()) -> str:
         """Take what stands of a strategy, as it was settled for all shards; says why not, where a bound forbids it."""
         try:
             if isinstance(stands, Tombstone):
                 self.shard.forget(stands.strategy_id)
             else:
-                self.shard.stand(stands)
+                self.shard.stand(stands, before)
         except (LimitError, TooManyTickersError) as error:
             return str(error)
         return ""
@@ -132,23 +149,34 @@ class Deciding:
         """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
         times = [await self._clock.read(run.columns) for run in between.clock]
-        flushed = self._closed()
-        bad: list[tuple[RawRun, BadTick]] = []
-        clocked = [self._take_clock(run, each, bad) for run, each in zip(between.clock, times, strict=True)]
+        turns = self.turning.tell() if with_rows else []
+        flushed, bad, free = self._closed(), list[tuple[RawRun, BadTick]](), FreeRuns(self.turning)
+        clocked = [self._take_clock(run, each, bad) for run, each in free.clock(between.clock, times)]
         due_by_clock = self._due() if clocked else NO_RECORDS
-        steps = [self._take(run, each, bad) for run, each in zip(runs, decoded, strict=True)]
+        taken, steps = list[RawRun](), list[Fired]()
+        for run, ticks in free.ticks(runs, decoded):
+            steps.append(self._take(run, ticks, bad))
+            taken.append(run)
+        if free.left_clock:
+            inputs = {**inputs, (CLOCK, self.partition): free.left_clock[0].start}
+        position = free.left_ticks[0].start if free.left_ticks else position
         letters = [self._letter_of_change(each) for each in between.refusals]
         letters += [self._letter(refused_record(run, each.row), each.reason) for run, each in bad]
         more = self._more()
         by_clock = (flushed, due_by_clock, at_once(self._clocked, clocked, more))
         executions = self._keyed([*by_clock, self._due(), at_once(self._executions, steps, more)])
-        rows = self._outgoing_rows(position, inputs) if with_rows else []
+        rows = self._outgoing_turns(turns) + self._outgoing_rows(position, inputs) if with_rows else []
         told = grouped(letters, self._layout.dead_letters)
-        emission = Emission([*executions, *self._told_decisions(runs)], told, rows, position, dict(inputs))
-        taken = sum(len(run.columns) for run in runs)
-        done = done_of(more, taken, sum(each.records.count for each in executions))
+        emission = Emission([*executions, *self._told_decisions(taken)], told, rows, position, dict(inputs))
+        done = done_of(more, sum(len(run.columns) for run in taken), sum(each.records.count for each in executions))
         self._tracking.tell(done)
-        return Decided(emission, taken, done, Counter((run.topic, each.reason.word) for run, each in bad))
+        words = Counter((run.topic, each.reason.word) for run, each in bad)
+        return Decided(emission, done.ticks, done, words, free)
+
+    def _outgoing_turns(self, told: Sequence[Told]) -> list[Outgoing]:
+        pairs = [pair_of(each, self._encoder) for each in told]
+        ts_ms = max(self.shard.stream_ms, 0)
+        return [Outgoing(self._layout.topics.turns, 0, records_of(pairs, ts_ms))] if pairs else []
 
     def counts_of(self, strategy_id: str) -> dict[str, int]:
         """What happened to a strategy in this shard since the shard was made; nothing where it was never met."""
@@ -173,14 +201,12 @@ class Deciding:
         step = Step(decoded.ticks, offsets, before_ms)
         return shard.gathered.take(fires, step, shard.rank(), self._executions.room), offsets
 
-    def _take_clock(self, run: RawRun, times: list[int | Reason], bad: list[tuple[RawRun, BadTick]]) -> Fired:
+    def _take_clock(self, run: RawRun, clocked: Clocked, bad: list[tuple[RawRun, BadTick]]) -> Fired:
         """Move stream time on by each of the records that may; whole strategies alone fire by that."""
-        found = dict(enumerate(judged(self.shard.stream_ms, times)))
-        good = {row: ts_ms for row, ts_ms in found.items() if isinstance(ts_ms, int)}
-        bad += [(run, BadTick(row, reason)) for row, reason in found.items() if isinstance(reason, Reason)]
-        fires = self.shard.clock(*good.values())
+        bad += [(run, each) for each in clocked.bad]
+        fires = self.shard.clock(*clocked.times_ms.values())
         self._rows.note(fires)
-        return fires, run.columns.offset[list(good)]
+        return fires, run.columns.offset[list(clocked.times_ms)]
 
     def _due(self) -> EncodedRecords:
         """What is gathered and due by now."""
@@ -227,7 +253,7 @@ class Deciding:
         return [Outgoing(topics.journal, self.partition, records)]
 
     def _letter_of_change(self, refusal: Refusal) -> tuple[str, Letter, int]:
-        record, topic = refusal.record, self._layout.topics.strategy_changes
+        record, topic = refusal.record, self._layout.topics.prefix + refusal.topic
         told = Refused(topic, record.partition, record.offset, -1, record.key, record.value, record.headers)
         return self._letter(told, refusal.reason)
 
@@ -238,40 +264,6 @@ class Deciding:
 def at_once(executions: Executions, steps: Sequence[Fired], more: Sequence[int]) -> EncodedRecords:
     """What is not gathered."""
     return executions.encode(*joined(steps), metadata_of(more)) if steps else NO_RECORDS
-
-
-def done_of(more: Sequence[int], ticks: int, executions: int) -> Done:
-    """What an emission did, of what the totals have grown by."""
-    return Done(
-        0.0,
-        ticks=ticks,
-        irrelevant=more[Counters.IRRELEVANT],
-        updates=more[Counters.UPDATES],
-        late=more[Counters.LATE],
-        bucket_dup=more[Counters.BUCKET_DUP],
-        no_update=more[Counters.NO_UPDATE],
-        fired_pairs=more[Counters.FIRED] + more[Counters.TRIGGERED],
-        executions=executions,
-        corruptions=more[Counters.CORRUPTIONS],
-        no_bucket=more[Counters.NO_BUCKET],
-        looks=more[Counters.LOOKS],
-        checks=more[Counters.CHECKS],
-        processed=more[Counters.PROCESSED],
-        skipped=more[Counters.SKIPPED],
-    )
-
-
-def metadata_of(more: Sequence[int]) -> dict[str, int]:
-    """What executions say of the steps that made them: tickers checked and skipped, pairs by what came of them."""
-    told = {
-        "checked": more[Counters.PROCESSED],
-        "skipped": more[Counters.SKIPPED],
-        "fired": more[Counters.FIRED] + more[Counters.TRIGGERED],
-        "bucket_dup": more[Counters.BUCKET_DUP],
-        "late": more[Counters.LATE],
-        "no_bucket": more[Counters.NO_BUCKET],
-    }
-    return {name: count for name, count in told.items() if count}
 
 
 def refused_record(run: RawRun, row: int) -> Refused:

@@ -23,6 +23,7 @@ from streams.instruments import Instruments
 from streams.kafka import strategy_topic
 from streams.kafka.announcer import Announcer
 from streams.kafka.bad_values import Reason
+from streams.kafka.book import record_at
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.dead_letters import Refused, dead_letter
 from streams.kafka.deciding import grouped, refused_record
@@ -30,7 +31,7 @@ from streams.kafka.fetch import RawRun
 from streams.kafka.producing import Keyed
 from streams.kafka.registry_wait import patiently
 from streams.kafka.result_records import OK, Result, read_result
-from streams.kafka.strategy_book import Place, StrategyBook, record_at
+from streams.kafka.strategy_book import Place, StrategyBook
 from streams.kafka.strategy_records import DISCOVERY, record_of
 from streams.kafka.whole_topic import Record
 

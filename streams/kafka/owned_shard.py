@@ -23,14 +23,13 @@ from streams.kafka.checkpoint import DECIDED, Transaction
 from streams.kafka.clock_intake import ClockIntake
 from streams.kafka.deciding import Between, Decided, Deciding
 from streams.kafka.fetch import Bounds, RawRun
-from streams.kafka.news import News
+from streams.kafka.news import News, Told
 from streams.kafka.outbox import FIRST_WAIT_S, LONGEST_WAIT_S, Heard, Outbox
 from streams.kafka.producing import NEVER_TAKEN, FencedError, RefusedError, told_why
 from streams.kafka.registry import RegistryDownError
 from streams.kafka.run_queue import RunQueue
 from streams.kafka.sending import NO_ANSWER, given_up, woken_within
 from streams.kafka.shard_states import MOVES, State
-from streams.kafka.strategy_book import Change, Refusal
 from streams.kafka.surroundings import Surroundings, going_on_at, may_go_on_at, report, say_held
 from streams.topic_names import CLOCK
 
@@ -157,8 +156,8 @@ class OwnedShard:
             if self.deciding is not None:
                 say_held(self._around, self.partition, self.deciding.shard)
 
-    def tell(self, news: Change | Refusal) -> None:
-        """A strategy has changed, or a change was refused and gets its dead letter here: with the next emission."""
+    def tell(self, news: Told) -> None:
+        """Something has changed, or was refused and gets its dead letter here: with the next emission."""
         self.news.waiting.append(news)
 
     def wake(self) -> None:
@@ -168,8 +167,9 @@ class OwnedShard:
     @property
     def status(self) -> ShardStatus:
         """For those who look from outside."""
-        moving, at = self.state is State.RUNNING and not self.trouble, max(self.committed, 0)
-        told = "" if moving else self.reason or self.trouble
+        why, at = self.trouble or self.news.waits_for, max(self.committed, 0)
+        moving = self.state is State.RUNNING and not why
+        told = "" if moving else self.reason or why
         return ShardStatus(self._around.topic, self.partition, self.state, moving, at, self.end, told)
 
     def _tell(self) -> None:
@@ -204,7 +204,7 @@ class OwnedShard:
                     under_way = None
                 if decided is not None:
                     self._around.observe(DECIDED, self.partition, decided.emission.position)
-                    if self._runs:
+                    if self._runs and not self.news.waits_for:
                         under_way = asyncio.create_task(self._outbox.send(decided))
                         await asyncio.sleep(0)  # let it begin
                     else:
@@ -235,32 +235,30 @@ class OwnedShard:
         """The next emission; None where there is nothing to make true."""
         outbox, runs, news = self._outbox, self._runs, self.news
         outbox.hurries = self._hurries
-        while (
-            not (runs or (news.is_waiting and self._is_whole) or outbox.due_in_s == 0 or deciding.has_closed)
-            and self.state is State.RUNNING
-        ):
+        while not (self._may_go_on(deciding) or outbox.due_in_s == 0) and self.state is State.RUNNING:
             await woken_within(self._wake, outbox.due_in_s)
             outbox.hurries = self._hurries
-        while (
-            (runs or news.is_waiting)
-            and not runs.is_enough
-            and (wait_s := outbox.gather_s)
-            and self.state is State.RUNNING
-        ):
+        gathers = runs or news.is_waiting
+        while gathers and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING:
             await woken_within(self._wake, wait_s)
-        clock: list[RawRun] = []
-        if self._is_whole:  # strategies change between two checkpoints only, see `deciding.py`; and time with them
-            clock = news.take(deciding)
-        taken = runs.take()
-        something = taken or clock or news.refusals or outbox.due_in_s == 0 or deciding.has_closed
+        # Strategies change between two checkpoints only, see `deciding.py`; and time with them.
+        clock = news.take(deciding) if self._is_whole else []
+        taken = [] if news.waits_for else runs.take()
+        something = taken or clock or news.refusals or outbox.due_in_s == 0 or deciding.has_more
         if self.state is not State.RUNNING or not something:
             return None
         return await self._decide(deciding, taken, clock)
 
+    def _may_go_on(self, deciding: Deciding) -> bool:
+        """Whether there is something to decide, or to take in, or to tell."""
+        ticks, between = self._runs and not self.news.waits_for, self._is_whole and self.news.may_be_taken(deciding)
+        return bool(ticks or between or deciding.has_closed)
+
     @property
     def _hurries(self) -> bool:
         """Whether rows should not wait until they are due."""
-        return self.news.is_waiting or self._decided >= self.drains_to
+        tells = self.deciding and self.deciding.turning.has_to_tell
+        return bool(self.news.is_waiting or tells) or self._decided >= self.drains_to
 
     async def _send_last_rows(self, deciding: Deciding) -> None:
         """Those that the next owner needs, so that nothing is sent twice."""
@@ -278,7 +276,9 @@ class OwnedShard:
             except RegistryDownError as error:
                 self._troubled(f"the registry does not answer: {error}")
             else:
-                self._is_whole, self._decided = with_rows, position
+                self._is_whole, self._decided = with_rows, decided.emission.position
+                self._runs.put_back(decided.free.left_ticks)
+                self.news.put_back(self.partition, decided.free)
                 return decided
             await woken_within(self._wake, wait_s if self.is_(State.RUNNING) else 0)  # `drain` wakes it
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)

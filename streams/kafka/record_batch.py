@@ -4,7 +4,7 @@ Nothing is made per record. What is wrong with a batch is a value, not an except
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -61,6 +61,11 @@ class RecordColumns:
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    def part(self, start: int, end: int) -> "RecordColumns":
+        """Some of the records, one behind the other; the buffer is shared."""
+        columns = (getattr(self, each.name)[start:end] for each in fields(self) if each.name != "buffer")
+        return RecordColumns(self.buffer, *columns)
 
     def key(self, i: int) -> bytes | None:
         """One record's key."""

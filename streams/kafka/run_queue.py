@@ -1,6 +1,7 @@
 """Runs of one shard that wait to be decided, and when there are enough of them."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams.kafka.fetch import RawRun
@@ -40,6 +41,12 @@ class RunQueue:
         self._runs.append(run)
         self.ticks += len(run.columns)
         self.nbytes += run.columns.buffer.nbytes
+
+    def put_back(self, runs: Sequence[RawRun]) -> None:
+        """In front again, in their order."""
+        self._runs.extendleft(reversed(runs))
+        self.ticks += sum(len(run.columns) for run in runs)
+        self.nbytes += sum(run.columns.buffer.nbytes for run in runs)
 
     def take(self) -> list[RawRun]:
         """Those that wait, up to the bound of ticks; one at least, where there is any."""

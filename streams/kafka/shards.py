@@ -13,20 +13,25 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 
+from streams.core.agreement import Agreement
 from streams.core.shard import Shard
 from streams.core.special_rows import NO_INPUTS, Position
+from streams.core.turning import Turning
 from streams.instruments import Instruments, ShardStatus
 from streams.kafka.ahead import Ahead
+from streams.kafka.book import Refusal
 from streams.kafka.checkpoint import Transaction
 from streams.kafka.deciding import Deciding, Tools
 from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.news import Told
+from streams.kafka.other_books import Books
 from streams.kafka.owned_shard import OwnedShard
 from streams.kafka.rows_reader import Log, complete
 from streams.kafka.shard_rows import ShardRows
 from streams.kafka.shard_states import State
-from streams.kafka.strategy_book import Change, Refusal, StrategyBook
+from streams.kafka.strategy_book import Change
 from streams.kafka.surroundings import Surroundings
-from streams.topic_names import CLOCK, STRATEGY_CHANGES, TABLES
+from streams.topic_names import CLOCK, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ class Makers(NamedTuple):
 
     shard: Callable[[int], Shard]
     transaction: Callable[[int], Transaction]
+    agreement: Callable[[int], Agreement]
+    """The part of a partition's shard in it."""
     reader: Callable[[], AIOKafkaConsumer]
     """A consumer of what is committed, in no group."""
 
@@ -54,14 +61,12 @@ class Remade(NamedTuple):
 class Shards:
     """See the head of this file."""
 
-    def __init__(
-        self, book: StrategyBook, make: Makers, ahead: Ahead | None, tools: Tools, around: Surroundings
-    ) -> None:
+    def __init__(self, books: Books, make: Makers, ahead: Ahead | None, tools: Tools, around: Surroundings) -> None:
         self.ready = False
         """Whether the worker has joined, and what it owns is recovered."""
         self.waits_for = "the group to assign partitions"
         """While it is not ready: what for, in words."""
-        self._book, self._make, self._ahead = book, make, ahead
+        self._books, self._make, self._ahead = books, make, ahead
         self._tools, self._around = tools, around
         self._owned: dict[int, OwnedShard] = {}
         self._rows: dict[int, ShardRows] = {}
@@ -69,7 +74,8 @@ class Shards:
         self._recovering = asyncio.Lock()
         self.first_fetch_s: float | None = None
         """When the first ticks were fetched, by the clock that only goes forward."""
-        book.told = self.told
+        for book in books:
+            book.told = self.told
 
     @property
     def owned(self) -> Mapping[int, OwnedShard]:
@@ -170,7 +176,7 @@ class Shards:
             self.waits_for = "rows and strategies that Faust has not handed over"
             await self._complete(bare)
             self.waits_for = "strategies to be decoded"
-            await self._book.caught_up()
+            await self._books.caught_up()
             self.waits_for = "its shards to be made of their rows"
             await self._restore([each for each in bare if each.state is State.RECOVERING])
             self.waits_for = "the broker to say where its partitions begin and end"
@@ -179,7 +185,7 @@ class Shards:
     async def _complete(self, bare: Sequence[OwnedShard]) -> None:
         """Read what Faust has not handed over."""
         topics = self._tools.layout.topics
-        logs = self._book.logs() if bare else []
+        logs = [log for book in self._books for log in book.logs()] if bare else []
         logs += [
             Log(table, topics.changelog(table), shard.partition, self.rows(shard.partition))
             for shard in bare
@@ -192,8 +198,9 @@ class Shards:
     async def _restore(self, bare: Sequence[OwnedShard]) -> None:
         """Make the shards of their rows, and put the strategies in force in all of them."""
         # By id, as executions stand: then what fires for one tick comes out of the kernel in order.
-        ids = sorted(self._book.strategies)
-        inputs, refusals = self._book.inputs(), list(self._book.refusals)
+        ids = sorted(self._books.strategies.strategies)
+        inputs = {place: offset for book in self._books for place, offset in book.inputs.items()}
+        refusals = [refusal for book in self._books for refusal in book.refusals]
         for owned in bare:
             owned.hears = True
         found = [await self._remade(owned.partition) for owned in bare]
@@ -208,17 +215,21 @@ class Shards:
         """A shard as its rows have it, without any strategy."""
         rows, shard = self._rows.pop(partition, ShardRows()), self._make.shard(partition)
         restored = await asyncio.to_thread(rows.recovery.finish, shard)
-        deciding = Deciding(partition, shard, restored.rows, self._tools, restored.position)
+        turning = Turning(shard, self._make.agreement(partition))
+        deciding = Deciding(partition, turning, restored.rows, self._tools, restored.position)
+        shard.set_flags(self._books.controls.flags)
+        turning.stand(self._books.turns.ledger.copied())
         return Remade(deciding, restored.position, rows.position("last_bucket") or 0)
 
     def _put_in_force(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:
         """Give shards the strategies as they stand. What changes meanwhile they are told too."""
         for strategy_id in ids:
-            strategy = self._book.strategies.get(strategy_id)  # made anew each time: once for all shards
+            strategy = self._books.strategies.strategies.get(strategy_id)  # made anew each time: once for all shards
             if strategy is None:
                 continue  # deleted meanwhile
+            before = self._books.strategies.before.get(strategy_id, frozenset())
             for deciding in shards:
-                problem = deciding.stand(strategy)
+                problem = deciding.stand(strategy, before)
                 if problem:
                     log.error("shard %d leaves %r out: %s", deciding.partition, strategy_id, problem)
         for deciding in shards:
@@ -245,17 +256,17 @@ class Shards:
             if shard is not None:
                 await (shard.put_clock(run) if run.topic == self._around.clock else shard.put(run))
 
-    def told(self, news: Change | Refusal) -> None:
-        """A strategy has changed, or a change was refused: each shard hears of it."""
+    def told(self, news: Told) -> None:
+        """Something has changed, or was refused: each shard hears of it."""
         if isinstance(news, Change):
             self.instruments.universe_updates(1)
         for partition, shard in self._owned.items():
-            if shard.hears and (isinstance(news, Change) or partition == REFUSALS_SHARD):
+            if shard.hears and (not isinstance(news, Refusal) or partition == REFUSALS_SHARD):
                 shard.tell(news)
 
     def end_rounds(self) -> None:
         """Let every shard count the strategies that had no update since this was last called, and tell of universes."""
-        self.instruments.universes(self._book.strategies.active_sizes())
+        self.instruments.universes(self._books.strategies.strategies.active_sizes())
         for shard in self._owned.values():
             if shard.deciding is not None and shard.state is State.RUNNING:
                 shard.deciding.shard.end_round()
@@ -273,8 +284,8 @@ def taken_alone(position: Position | None) -> dict[tuple[str, int], int]:
 
 
 def tell_unanswered(owned: OwnedShard, refusals: Sequence[Refusal], position: Position | None) -> None:
-    """Tell a restored shard of the refused changes that have no dead letter yet, by what its position says."""
-    known = position.of(STRATEGY_CHANGES) if position else {}
+    """Tell a restored shard of what was refused and has no dead letter yet, by what its position says."""
+    known = position.inputs if position else NO_INPUTS
     for refusal in refusals:
-        if refusal.place.offset >= known.get(refusal.place.partition, 0):
+        if refusal.place.offset >= known.get((refusal.topic, refusal.place.partition), 0):
             owned.tell(refusal)

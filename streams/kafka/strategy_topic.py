@@ -7,31 +7,25 @@ same state, the other lets compaction forget both. A worker that was away meets 
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
-
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from typing import Final, NamedTuple
 
 from streams.core.events import Status, Strategy
 from streams.core.lifecycle import MAX_VERSION, Verdict, settle
 from streams.core.limits import MAX_VALUE_BYTES
 from streams.errors import InputError, shortened
 from streams.kafka.bad_values import Reason
-from streams.kafka.broker_trouble import Heard, trouble
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.registry import Schemas
 from streams.kafka.schema_source import registry_told
 from streams.kafka.security import NO_SECURITY
 from streams.kafka.strategy_fold import put, read
 from streams.kafka.strategy_records import record_of
+from streams.kafka.topic_writer import send_all
 from streams.kafka.whole_topic import Record, read_whole
 
 RECORD: Final = "strategy_change"
 """The file in `schemas/` that a record of the topic is written by."""
 
-MAX_RECORD_BYTES: Final = 2 * MAX_VALUE_BYTES
-"""A value and what stands around it."""
-
-DELIVERY_TIMEOUT_S: Final = 30
 _SOURCE: Final = "file"
 
 
@@ -142,27 +136,12 @@ def write_changes(  # noqa: PLR0913 - the last by name
     """Send changes, and wait until the broker has every one; raises `InputError` for the first that it has not."""
     with registry_told():
         encoder = Encoder(schemas, [RECORD])
-    records: list[tuple[str, bytes | None]] = []
+    records: list[tuple[bytes, bytes | None]] = []
     for change in changes:
-        records.append((change.strategy_id, _value(encoder, change, ts_ms, source, reason)))
+        records.append((change.strategy_id.encode(), _value(encoder, change, ts_ms, source, reason)))
         if change.status is Status.DELETED:
-            records.append((change.strategy_id, None))
-    heard = Heard()
-    producer = Producer({**_options(bootstrap, heard), **security})
-    refused: list[tuple[str, KafkaError]] = []
-
-    def told(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            refused.append(((message.key() or b"").decode(), error))
-
-    for strategy_id, value in records:
-        _produce(producer, topic, strategy_id.encode(), value, told)
-    left = producer.flush(DELIVERY_TIMEOUT_S + 5)
-    assert refused or not left, "what is not delivered in time is refused"
-    if refused:
-        strategy_id, error = refused[0]
-        place = f"strategy {shortened(strategy_id)}, topic {topic} at {bootstrap}"
-        raise trouble(KafkaException(error), place, "write it", heard.last)
+            records.append((change.strategy_id.encode(), None))
+    send_all(bootstrap, topic, records, "strategy", security)
 
 
 def _value(encoder: Encoder, change: Strategy, ts_ms: int, source: str, reason: str) -> bytes:
@@ -172,30 +151,3 @@ def _value(encoder: Encoder, change: Strategy, ts_ms: int, source: str, reason: 
         problem = f"takes {len(value)} bytes in a record, {MAX_VALUE_BYTES} are the limit"
         raise InputError(f"strategy {shortened(change.strategy_id)}", problem, 'split its universe, or write "all"')
     return value
-
-
-def _options(bootstrap: str, heard: Heard) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": bootstrap,
-        "log_level": 0,
-        "error_cb": heard,
-        "acks": "all",
-        "enable.idempotence": True,
-        "partitioner": "murmur2_random",  # as Java's, so that all clients agree where a key is
-        "compression.type": "lz4",
-        "linger.ms": 5,
-        "message.max.bytes": MAX_RECORD_BYTES,
-        "delivery.timeout.ms": DELIVERY_TIMEOUT_S * 1_000,
-    }
-
-
-def _produce(producer: Producer, topic: str, key: bytes, value: bytes | None, told: Any) -> None:  # noqa: ANN401 - a callback
-    """Hand over one record; waits while the producer's queue is full."""
-    while True:
-        try:
-            producer.produce(topic, key=key, value=value, on_delivery=told)
-        except BufferError:
-            producer.poll(0.1)
-        else:
-            producer.poll(0)
-            return

@@ -86,3 +86,5 @@ def say_held(around: Surroundings, partition: int, shard: Shard) -> None:
     """Tell what a shard holds. This looks at every strategy: now and then, and not with each checkpoint."""
     index = shard.index
     around.instruments.held(Held(around.topic, partition, index.tickers.count, index.pairs, index.nbytes))
+    if shard.shadow is not None:
+        around.instruments.compared(shard.shadow.more())

@@ -15,6 +15,7 @@ from streams.core.events import Strategy
 from streams.core.limits import NEVER
 from streams.core.shard import Shard
 from streams.core.strategy_counts import StrategyCounts
+from streams.kafka.book import Book
 from streams.kafka.fetch import RawRun
 from streams.kafka.shard_states import State
 from streams.kafka.shards import Shards
@@ -95,15 +96,15 @@ class LastBucketRows(_ShardRows):
         return {ids[strategy]: bucket_ms for strategy, bucket_ms in fired if bucket_ms != NEVER}
 
 
-class StrategyRows:
-    """Every strategy, on every worker."""
+class BookRows:
+    """A topic that every worker holds whole, and shows no rows of."""
 
-    def __init__(self, book: StrategyBook) -> None:
+    def __init__(self, book: Book) -> None:
         self._book = book
 
     def take(self, run: RawRun) -> None:
-        """Changes."""
-        self._book.take("strategies", run)
+        """Records of the topic."""
+        self._book.take(self._book.name, run)
 
     async def recovered(self) -> None:
         """All that stood when the worker came is there."""
@@ -113,13 +114,29 @@ class StrategyRows:
         """Where reading goes on."""
         return self._book.positions.get(partition)
 
+    def get(self, key: str) -> Any:  # noqa: ANN401 - as every table has it
+        """None is shown."""
+        raise KeyError(key)
+
+    def keys(self) -> Iterator[str]:
+        """None are shown."""
+        return iter(())
+
+
+class StrategyRows(BookRows):
+    """Every strategy, on every worker."""
+
+    def __init__(self, book: StrategyBook) -> None:
+        super().__init__(book)
+        self._strategies = book.strategies
+
     def get(self, key: str) -> Strategy:
         """The strategy as it stands."""
-        return self._book.strategies[key]
+        return self._strategies[key]
 
     def keys(self) -> Iterator[str]:
         """Every id."""
-        return iter(list(self._book.strategies))
+        return iter(list(self._strategies))
 
 
 class CountRows:

@@ -181,11 +181,11 @@ class StateTable(_RowsTable, faust.Table):  # type: ignore[type-arg]
             self.app.consumer.has_recovered = True
 
 
-class StrategiesTable(_RowsTable, GlobalTable):
-    """All strategies, on every worker."""
+class WholeTable(_RowsTable, GlobalTable):
+    """All of a topic, on every worker: strategies, flags, turns."""
 
     notices: Any = None
-    """A channel that gets a message with each run of changes."""
+    """A channel that gets a message with each run of records."""
 
     async def on_changelog_event(self, event: EventT[Any]) -> None:
         """Let the agent know."""

@@ -2,7 +2,7 @@
 
 A run that Faust drops on its way is noticed by the next one, which does not follow. Where no next one comes, nothing
 would notice: the shard would stand still and look well. So, once in a while, how far the consumer has read is compared
-with how far a shard, or the book of strategies, has come. The same gap at two looks is a run that got lost.
+with how far a shard, or a book, has come. The same gap at two looks is a run that got lost.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from faust.types import TP
 
 from streams.errors import in_words
 from streams.kafka.discoveries import Discoveries
+from streams.kafka.other_books import Books
 from streams.kafka.rows_reader import complete
 from streams.kafka.sending import NO_ANSWER
 from streams.kafka.shards import Shards
-from streams.kafka.strategy_book import StrategyBook
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +40,10 @@ class Watch:
         consumer: Callable[[], Any],
         make_reader: Callable[[], AIOKafkaConsumer],
         shards: Shards,
-        book: StrategyBook,
+        books: Books,
         discoveries: Discoveries,
     ) -> None:
-        self._consumer, self._make_reader, self._shards, self._book = consumer, make_reader, shards, book
+        self._consumer, self._make_reader, self._shards, self._books = consumer, make_reader, shards, books
         self._discoveries = discoveries
         self._seen: dict[TP, tuple[int, int]] = {}
 
@@ -73,7 +73,7 @@ class Watch:
             if offset >= 0
         }
         arrived |= {TP(self._discoveries.topic, p): offset for p, offset in self._discoveries.idle_at().items()}
-        arrived |= {TP(self._book.topic, p): offset for p, offset in self._book.taken.items()}
+        arrived |= {TP(book.topic, p): offset for book in self._books for p, offset in book.taken.items()}
         gaps = {}
         for tp, offset in arrived.items():
             position = await self._consumer().position(tp)
@@ -86,9 +86,10 @@ class Watch:
 
     async def _have_it_read_again(self, tp: TP, offset: int, position: int) -> None:
         log.warning("%s, partition %d: %d to %d were read and did not arrive", tp.topic, tp.partition, offset, position)
-        if tp.topic == self._book.topic:
-            await complete(self._make_reader, self._book.logs())
-            await self._book.caught_up()
-            self._shards.refresh()
-        else:
+        for book in self._books:
+            if tp.topic == book.topic:
+                await complete(self._make_reader, book.logs())
+                await book.caught_up()
+                self._shards.refresh()
+        if tp.topic == self._consumer().ticks_topic:
             await self._consumer().seek(tp, offset)

@@ -16,7 +16,7 @@ from streams import __version__
 from streams.core.events import Mode
 from streams.core.lifecycle import Verdict
 from streams.core.limits import MAX_TICKERS, NEVER
-from streams.core.shard import Shard
+from streams.core.shard import EVERY_TICKER, Shard
 from streams.errors import InputError, os_trouble
 from streams.reference_data import load_conditions
 from streams.replay.results import ExecutionsWriter, RejectsWriter, write_manifest
@@ -86,7 +86,8 @@ def step(shard: Shard, batch: TickBatch, executions: ExecutionsWriter, rejects: 
     ticks, refused = shard.from_columns(batch.names, batch.name_of, batch.ts_ms, batch.codes, batch.code_ends)
     fires = shard.in_order(shard.step(ticks), len(ticks.ticker))
     if len(fires.tick):
-        mode_of = np.array([MODES.index(mode) for mode in shard.modes()], np.int32)
+        mode_of = np.array([MODES.index(mode) for mode in shard.whole_modes()], np.int32)
+        by_pairs = np.int32(MODES.index(Mode.PER_TICKER))
         executions.add(
             shard.strategy_ids,
             fires.strategy,
@@ -95,7 +96,7 @@ def step(shard: Shard, batch: TickBatch, executions: ExecutionsWriter, rejects: 
             fires.bucket_ms,
             fires.ts_ms,
             MODES,
-            mode_of[fires.strategy],
+            np.where(fires.ticker == EVERY_TICKER, mode_of[fires.strategy], by_pairs),
         )
     found = sorted([*batch.rejects, *(too_many_tickers(int(batch.rows[at])) for at in refused)])
     rejects.add(found)

@@ -4,6 +4,7 @@
     /readyz   200 once the worker has recovered and while every shard that it owns moves; else 503, and why.
     /metrics  Prometheus.
     /tables/  Rows; see `tables.py`.
+    /rollout  What shadows have counted; see `rollout.py`.
 
 It stands beside Faust's server and needs nothing of it.
 """
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from streams.errors import InputError, os_trouble
 from streams.views.owner import Owner
+from streams.views.rollout import Reports, Rollout
 from streams.views.status import WorkerStatus
 from streams.views.tables import Tables, routes
 
@@ -49,8 +51,10 @@ def readiness(status: WorkerStatus) -> Readiness:
     return Readiness(ready, {"ready": ready, "reasons": reasons, "shards": described})
 
 
-def application(status: WorkerStatus, expose: Expose, tables: Tables | None = None) -> web.Application:
-    """All answers; of tables, where there are some."""
+def application(
+    status: WorkerStatus, expose: Expose, tables: Tables | None = None, reports: Reports | None = None
+) -> web.Application:
+    """All answers; of tables and shadows, where there are some."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="alive\n", headers=_FRESH)
@@ -70,6 +74,8 @@ def application(status: WorkerStatus, expose: Expose, tables: Tables | None = No
     if tables is not None:
         owner = Owner()
         made.add_routes(routes(tables, owner))
+        if reports is not None:
+            made.add_routes([web.get("/rollout", Rollout(reports, tables, owner).told)])
         made.cleanup_ctx.append(lambda _: opened(owner))
     return made
 
@@ -86,8 +92,10 @@ _FRESH: Final = {"Cache-Control": "no-store"}
 class HealthServer:
     """The application on a port."""
 
-    def __init__(self, status: WorkerStatus, expose: Expose, tables: Tables | None = None) -> None:
-        served = application(status, expose, tables)
+    def __init__(
+        self, status: WorkerStatus, expose: Expose, tables: Tables | None = None, reports: Reports | None = None
+    ) -> None:
+        served = application(status, expose, tables, reports)
         self._runner = web.AppRunner(served, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False)
 
     async def start(self, host: str, port: int) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Mapping
 from typing import Final, NamedTuple, Self
 from urllib.parse import quote
 
@@ -44,9 +45,13 @@ class Owner:
 
     async def ask(self, url: str, table: str, key: str) -> Answer:
         """The row of a key, as the worker at `url` gives it."""
+        return await self.get(url, address(url, table, key), {HOP: "1"})
+
+    async def get(self, url: str, where: URL, headers: Mapping[str, str]) -> Answer:
+        """What the worker at `url` answers there."""
         assert self._client is not None, "use it in an `async with`"
         try:
-            async with self._client.get(address(url, table, key), headers={HOP: "1"}, allow_redirects=False) as got:
+            async with self._client.get(where, headers=headers, allow_redirects=False) as got:
                 body = bytearray()
                 async for piece in got.content.iter_any():
                     body += piece

@@ -68,6 +68,7 @@ def judge(journal: Journal, rules: Rules) -> Report:
     found = [
         *case.positions(),
         *case.executions(),
+        *case.two_ways(),
         *state_findings(journal, shards, case.overtaken),
         *letter_findings(journal, shards),
         *replay_findings(journal, shards, rules),
@@ -176,6 +177,14 @@ class Case:
         found = [*self._lost(), *self._too_many()]
         yield from found or self._fields()
 
+    def two_ways(self) -> Iterator[Finding]:
+        """A bucket of a strategy that was decided by pairs and as a whole, in whichever shards."""
+        wholes = {(sid, bucket_ms) for sid, ticker, bucket_ms in self.ran if not ticker}
+        for sid, ticker, bucket_ms in self.ran:
+            if ticker and (sid, bucket_ms) in wholes:
+                what = f"{sid} ran as a whole and on {ticker} in bucket {bucket_ms}"
+                yield Finding("two ways", self.journal.names.alert_executions, what)
+
     def _lost(self) -> Iterator[Finding]:
         for triple, wanted in self.wanted.items():
             if triple not in self.ran:
@@ -232,7 +241,7 @@ class Case:
         tickers = set(fields["tickers"])
         if fields["scope"] == "universe":
             return "" if brought and not tickers else "no tick of its cause is in its bucket"
-        strangers = sorted(tickers - strategy.universe if strategy.universe else tickers)
+        strangers = sorted(tickers - strategy.universe) if strategy.universe else []
         if strangers:
             return f"{strangers[0]} is not in the universe of version {strategy.version}"
         absent = sorted(tickers - brought)

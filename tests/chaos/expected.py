@@ -1,6 +1,6 @@
 """What the oracle makes of a run's input, shard by shard and checkpoint by checkpoint: executions, letters, state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from streams.core.clock import is_too_far_ahead
@@ -13,7 +13,8 @@ from streams.core.lifecycle import Verdict
 from streams.core.limits import NEVER
 from streams.core.oracle import Oracle
 from streams.core.special_rows import Position
-from streams.topic_names import CLOCK, STRATEGY_CHANGES
+from streams.core.turns import Turn, Turns
+from streams.topic_names import CLOCK, CONTROLS, STRATEGY_CHANGES
 from tests.chaos.journal import Cut, InputChange, InputClock, InputTick, Journal, shard_of
 
 Versions = Mapping[tuple[str, int], Strategy]
@@ -22,22 +23,31 @@ Versions = Mapping[tuple[str, int], Strategy]
 class ShardOracle(Oracle):
     """The oracle over one partition: only tickers of its own, and whole strategies only where they are at home."""
 
-    def __init__(self, conditions: ConditionTable, default_mode: Mode, shard: int, shards: int) -> None:
+    def __init__(
+        self, conditions: ConditionTable, default_mode: Mode, shard: int, shards: int, turns: Mapping[str, Turns]
+    ) -> None:
+        """Make it with all turns that are decided in the end: of a bucket's way nothing else is ever true."""
         super().__init__(conditions, default_mode)
         self.shard, self.shards = shard, shards
+        self.turns |= turns
+        self.alone = not turns
 
     def owns(self, key: str) -> bool:
         """Whether a ticker, or a whole strategy, belongs here."""
         return shard_of(key, self.shards) == self.shard
 
-    def _put_in_force(self, strategy: Strategy) -> None:
-        super()._put_in_force(strategy)
-        sid = strategy.strategy_id
-        if sid in self.whole and not self.owns(sid):
+    def _turn_if_wanted(self, sid: str) -> None:
+        if self.alone:
+            super()._turn_if_wanted(sid)
+
+    def _decide(self, sid: str, turn: Turn | None) -> None:
+        super()._decide(sid, turn)
+        if not self.owns(sid):
             self.whole.discard(sid)
-        for ticker in strategy.universe:
-            if not self.owns(ticker):
-                self.watchers[ticker].discard(sid)
+
+    def start_pairs(self, sid: str, tickers: Iterable[str]) -> None:
+        """Only those that belong here."""
+        super().start_pairs(sid, filter(self.owns, tickers))
 
     def ran(self, strategy_id: str, ticker: str) -> int:
         """The newest bucket in which the ticker ran for the strategy here."""
@@ -116,10 +126,10 @@ class Rules(NamedTuple):
 
 def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
     """Run the oracle over one shard's checkpoints. It ends at the first position that cannot be."""
-    oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards)
+    oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards, journal.turns)
     found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, 0)
     before, known = 0, dict.fromkeys(journal.changes, 0)
-    taken = timed = 0
+    taken = timed = controls = 0
     for cut in journal.rows[shard].cuts:
         problem = misplaced(journal, shard, before, known, cut)
         if problem:
@@ -130,11 +140,17 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
             changes = journal.changes[partition][start : stands.get(partition, start)]
             closed += take_changes(found, journal, changes, before)
         known |= {p: end for p, end in stands.items() if p in known}
+        controls_end = position.of(CONTROLS).get(0, controls)
+        found.letters.extend(refused_controls(journal, shard, range(controls, controls_end)))
+        controls = controls_end
         ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
         clock = [each for each in journal.clock[shard] if timed <= each.record.offset < clock_end(position, shard)]
-        found.executions.extend(clocked(found, journal, cut.offset, clock))
-        closed += found.gathering.moved(oracle.stream_ms)
-        found.executions.extend(executions(found, journal, closed, cut.offset, ticks))
+        by_clock = list(clocked(found, journal, cut.offset, clock))
+        closed += found.gathering.moved(
+            oracle.stream_ms
+        )  # before what the clock fires: it may have turned to the whole
+        found.executions.extend([*executions(found, journal, closed, cut.offset, []), *by_clock])
+        found.executions.extend(executions(found, journal, [], cut.offset, ticks))
         found.letters.extend(refused_ticks(journal, ticks))
         found.cuts.append(cut)
         before, taken, timed = position.next_offset, taken + len(ticks), clock_end(position, shard)
@@ -169,7 +185,7 @@ def clocked(found: Expected, journal: Journal, row: int, clock: list[InputClock]
 
 def replayed(journal: Journal, shard: int, rules: Rules) -> set[tuple[str, str, int]]:
     """What fires when the topics alone are decided again, in the order that the journal says."""
-    oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards)
+    oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards, journal.turns)
     found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, 0)
     fires: list[Fire] = []
     others: dict[tuple[str, int], list[tuple[int, InputTick | InputChange | InputClock]]] = {
@@ -222,6 +238,13 @@ def take_changes(found: Expected, journal: Journal, changes: list[InputChange], 
             topic, record = journal.names.strategy_changes, each.record
             found.letters.append(Refused(topic, record.partition, record.offset, each.refused))
     return closed
+
+
+def refused_controls(journal: Journal, shard: int, offsets: range) -> Iterator[Refused]:
+    """The letters of controls that one checkpoint has taken; they too are the first shard's to write."""
+    for each in journal.controls if shard == 0 else ():
+        if each.refused and each.record.offset in offsets:
+            yield Refused(journal.names.controls, each.record.partition, each.record.offset, each.refused)
 
 
 def refused_ticks(journal: Journal, ticks: list[InputTick]) -> Iterator[Refused]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from confluent_kafka.admin import AdminClient
 
+from streams.core.agreement import Decision
 from streams.core.conditions import ConditionTable
 from streams.core.events import Strategy, Tick, Tombstone
 from streams.core.journal import Entry
@@ -17,12 +18,15 @@ from streams.core.limits import MAX_TS_MS, MIN_TS_MS
 from streams.core.records import EncodedRecords, partitions_of
 from streams.core.shard import Shard
 from streams.core.special_rows import POSITION_KEY, Position, read_position
-from streams.kafka.bad_values import BadValueError
+from streams.core.turns import Turns
+from streams.kafka import control_records
+from streams.kafka.bad_values import BadValueError, Reason
 from streams.kafka.codec import Decoder
 from streams.kafka.record_batch import RecordColumns
 from streams.kafka.registry import FileSchemas
 from streams.kafka.strategy_records import strategy_of
 from streams.kafka.tick_values import TickRun, TickValues
+from streams.kafka.turn_records import told_of
 from streams.kafka.whole_topic import Record, read_whole
 from streams.topic_names import TopicNames
 
@@ -51,6 +55,13 @@ class InputClock(NamedTuple):
 
     record: Record
     ts_ms: int
+    refused: str
+
+
+class InputControl(NamedTuple):
+    """A record of `controls`, and the word for why it is refused, if it is."""
+
+    record: Record
     refused: str
 
 
@@ -109,6 +120,9 @@ class Journal(NamedTuple):
     ticks: Mapping[int, list[InputTick]]
     changes: Mapping[int, list[InputChange]]
     clock: Mapping[int, list[InputClock]]
+    controls: list[InputControl]
+    turns: Mapping[str, Turns]
+    """Of each strategy that has turned, as all shards know them in the end."""
     entries: Mapping[int, list[Entry]]
     """What each shard says of when it took what."""
     executions: list[Execution]
@@ -119,12 +133,14 @@ class Journal(NamedTuple):
 def read_journal(bootstrap: str, names: TopicNames, conditions: ConditionTable) -> Journal:
     """Read everything that is committed."""
     shards = len(AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics[names.ticks].partitions)
-    refusals = [names.dead_letters(topic) for topic in (names.ticks, names.strategy_changes, names.clock)]
-    inputs = (names.ticks, names.strategy_changes, names.clock)
-    topics = [*inputs, names.journal, names.alert_executions, *names.changelogs, *refusals]
+    inputs = (names.ticks, names.strategy_changes, names.clock, names.controls)
+    own = (names.turns, names.journal)
+    topics = [*inputs, *own, names.alert_executions, *names.changelogs, *map(names.dead_letters, inputs)]
     with ThreadPoolExecutor() as readers:  # they wait for the broker, mostly
         read = readers.map(lambda topic: list(read_whole(bootstrap, topic)), topics)
-        ticks, changes, clock, entries, executions, updates, buckets, *letters = map(by_partition, read)
+        ticks, changes, clock, controls, turns, entries, executions, updates, buckets, *letters = map(
+            by_partition, read
+        )
     execution, letter = Decoder(FileSchemas(), "execution"), Decoder(FileSchemas(), "dead_letter")
     return Journal(
         names,
@@ -132,6 +148,8 @@ def read_journal(bootstrap: str, names: TopicNames, conditions: ConditionTable) 
         {p: read_ticks(ticks.get(p, []), p, shards, conditions) for p in range(shards)},
         {p: read_changes(records) for p, records in changes.items()},
         {p: read_clock(clock.get(p, [])) for p in range(shards)},
+        [read_control(each) for each in controls.get(0, [])],
+        read_turns(turns.get(0, [])),
         {p: read_entries(entries.get(p, [])) for p in range(shards)},
         [Execution(each, execution.decode(each.value)) for part in executions.values() for each in part],
         {p: Rows(updates.get(p, []), buckets.get(p, [])) for p in range(shards)},
@@ -231,6 +249,23 @@ def _change(standing: dict[str, Strategy], record: Record, decoder: Decoder) -> 
         standing[strategy_id] = change
         return InputChange(record, change, "")
     return InputChange(record, None, f"change_{verdict}" if verdict.is_refusal else "")
+
+
+def read_control(record: Record) -> InputControl:
+    """Whether a control counts."""
+    found = control_records.read(record, Decoder(FileSchemas(), "control"))
+    return InputControl(record, found.word if isinstance(found, Reason) else "")
+
+
+def read_turns(records: Iterable[Record]) -> dict[str, Turns]:
+    """Every turn that was decided, also those that a later decision no longer names."""
+    decoder, found = Decoder(FileSchemas(), "turn"), dict[str, Turns]()
+    for record in records:
+        told = told_of(decoder.decode(record.value, record.headers))
+        if isinstance(told, Decision):
+            before = found.get(told.strategy_id)
+            found[told.strategy_id] = told.turns if before is None else (*before, told.turns[-1])
+    return found
 
 
 def columns_of(records: list[Record]) -> RecordColumns:

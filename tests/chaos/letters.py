@@ -30,9 +30,11 @@ def contents(journal: Journal) -> Iterator[Finding]:
     ticks = (each.record for part in journal.ticks.values() for each in part)
     changes = (each.record for part in journal.changes.values() for each in part)
     clock = (each.record for part in journal.clock.values() for each in part)
+    controls = (each.record for each in journal.controls)
     of = {(journal.names.ticks, record.partition, record.offset): record for record in ticks}
     of |= {(journal.names.strategy_changes, record.partition, record.offset): record for record in changes}
     of |= {(journal.names.clock, record.partition, record.offset): record for record in clock}
+    of |= {(journal.names.controls, record.partition, record.offset): record for record in controls}
     for letter in journal.letters:
         fields = letter.fields
         record = of.get((fields["topic"], fields["partition"], fields["offset"]))

@@ -7,11 +7,14 @@ from random import Random
 from typing import Final, NamedTuple
 
 from streams.core.events import Mode, Status, Strategy
+from streams.core.flags import PER_TICKER_THROTTLE, Control, Scope
 from streams.core.lifecycle import MOVES
 from streams.core.limits import MAX_CLOCK_AHEAD_MS
+from streams.kafka import control_records
 from streams.kafka.codec import Encoder
 from streams.kafka.registry import FileSchemas
 from streams.kafka.strategy_records import record_of
+from streams.topic_names import CONTROLS
 from tests.core.avro_bytes import codes, framed, tick
 
 START_MS: Final = 1_760_000_000_000
@@ -36,9 +39,11 @@ VERSIONS_OF_ONE: Final = 1_000
 
 BAD_EVERY: Final = 90
 CLOCK_EVERY: Final = 40
+FLAGS_EVERY: Final = 150
+"""Ticks between two of them, in the mean."""
+
 SETTLED_MS: Final = 120_000
 """By then every shard has had a tick."""
-"""Ticks between two of them, in the mean."""
 
 
 class Sent(NamedTuple):
@@ -62,8 +67,8 @@ class Market:
         """The last version of each; of one behind a tombstone, a deleted one that was never sent."""
         self.graves: Counter[str] = Counter()
         self.now_ms = START_MS
-        self._pick_clock = Random(~seed)
-        self._encoder = Encoder(FileSchemas(), ["strategy_change", "clock"])
+        self._pick_clock, self._pick_flags = Random(~seed), Random(-2 - 2 * seed)
+        self._encoder = Encoder(FileSchemas(), ["strategy_change", "clock", "control"])
 
     def opening(self) -> list[Sent]:
         """The first version of each strategy."""
@@ -78,6 +83,8 @@ class Market:
                 yield self._bad_tick()
             if not self._pick_clock.randrange(CLOCK_EVERY):
                 yield self._clock()
+            if not self._pick_flags.randrange(FLAGS_EVERY):
+                yield self._flag()
             yield self._tick()
 
     def _clock(self) -> Sent:
@@ -100,6 +107,16 @@ class Market:
         ticker = self.tickers[int(len(self.tickers) * self.pick.random() ** 2)].encode()
         conditions = self.pick.choice((b"\0",) * 9 + (codes(0, 14), codes(NOT_PRICE_RELEVANT)))
         return Sent(TICKS, ticker, tick(ticker, self.now_ms - late_ms, conditions))
+
+    def _flag(self) -> Sent:
+        """The throttle's flag, for all, for some or for one; or a record that sets nothing."""
+        scope, value = self.pick.choice([*Scope]), self.pick.choice([True, False, None])
+        target = self.pick.choice(self.ids) if scope is Scope.STRATEGY else ""
+        control = Control(PER_TICKER_THROTTLE, value, scope, target, self.pick.choice((10.0, 40.0)))
+        good = self._encoder.encode("control", control_records.record_of(control, self.now_ms))
+        if not self.pick.randrange(8):
+            return self.pick.choice((Sent(CONTROLS, b"throttle", good), Sent(CONTROLS, b"", good[:-2])))
+        return Sent(CONTROLS, control_records.key_of(control), good)
 
     def _bad_tick(self) -> Sent:
         """A record that is no tick, or one that lies where it does not belong."""

@@ -29,7 +29,7 @@ def make_topics(bootstrap: str, names: TopicNames, shards: int) -> None:
     by_ticks = {names.ticks, names.clock, names.journal, *names.changelogs}
     partitions = dict.fromkeys(names.all, 1) | dict.fromkeys(by_ticks, shards)
     partitions |= {names.strategy_changes: CHANGE_PARTITIONS, names.alert_executions: EXECUTION_PARTITIONS}
-    compacted = {names.strategy_changes, names.controls, *names.changelogs}
+    compacted = {names.strategy_changes, names.controls, names.turns, *names.changelogs}
     topics = []
     for name, count in partitions.items():
         policy = "compact" if name in compacted else "delete"

@@ -322,7 +322,7 @@ def late_fires(good: Journal) -> Iterator[tuple[int, Execution]]:
                 continue  # nothing was edited
             timeframe = parse_timeframe(strategy.timeframe)
             bucket_ms = bucket_start(tick.tick.ts_ms, timeframe, strategy.time_zone, strategy.session)
-            if (each.strategy_id, tick.tick.ticker, bucket_ms) not in has_run:
+            if has_run.isdisjoint((each.strategy_id, ticker, bucket_ms) for ticker in (tick.tick.ticker, "")):
                 cause = {**each.fields["cause"], "first_offset": at, "last_offset": at}
                 fields = {"execution_id": "x", "bucket_ms": bucket_ms, "tickers": [tick.tick.ticker], "cause": cause}
                 yield at - since[0], each._replace(fields={**each.fields, **fields})

@@ -14,6 +14,7 @@ from streams.core.oracle import Oracle
 from streams.core.records import EncodedRecords
 from streams.core.shard import Shard
 from streams.core.state_rows import StateRows
+from streams.core.turns import universe_before
 from tests.core.changelogs import Changelogs
 from tests.core.decoded_executions import PARTITION, TOPIC, decoded, executions_of
 from tests.core.histories import CONDITIONS, Change, Event, Pick, tell, ticks_of
@@ -110,6 +111,7 @@ class Fast:
         self.default_ms, self.max_bytes, self.mode = default_ms, max_bytes, mode
         self.logs = Changelogs()
         self.standing: dict[str, Strategy] = {}
+        self.before: dict[str, frozenset[str]] = {}
         self.offset = 0
         self.records: list[EncodedRecords] = []
         self._begin(Shard(CONDITIONS, mode))
@@ -122,9 +124,11 @@ class Fast:
 
     def change(self, change: Change) -> None:
         if tell(self.shard, change):
-            self.standing.pop(change.strategy_id, None)
+            old = self.standing.pop(change.strategy_id, None)
+            known = self.before.pop(change.strategy_id, frozenset())
             if isinstance(change, Strategy):
                 self.standing[change.strategy_id] = change
+                self.before[change.strategy_id] = universe_before(old, known, change)
 
     def emit(self, events: Sequence[Event], cuts: Sequence[int] = ()) -> list[Execution]:
         """One emission, over several steps."""
@@ -157,14 +161,16 @@ class Fast:
 
     def replaced(self, pick: Pick, absent: frozenset[str] = frozenset()) -> None:
         """Go on from the rows of the last checkpoint, with the strategies that stand, in any order."""
+        turns = self.shard.index.ways.turns
         self._begin(Shard(CONDITIONS, self.mode))
+        self.shard.index.ways.turns.update(turns)
         self.rows, position = self.logs.restore(self.shard, pick)
         self.offset = position.next_offset if position else 0
         waiting = sorted(self.standing.keys() - absent)
         while waiting:
             strategy_id = pick(waiting)
             waiting.remove(strategy_id)
-            self.shard.stand(self.standing[strategy_id])
+            self.shard.stand(self.standing[strategy_id], self.before[strategy_id])
         self.shard.all_stand()
 
     @property

@@ -249,7 +249,7 @@ def state_of_oracle(oracle: Oracle) -> State:
         for sid in watchers
     }
     strategies = [oracle.strategies[sid] for sid in oracle.whole]
-    runs = {s.strategy_id: oracle.newest_run(s, s.mode_under(oracle.default_mode)) for s in strategies}
+    runs = {s.strategy_id: oracle.newest_run(s) for s in strategies}
     return dict(oracle.last_update), pairs, runs, oracle.stream_ms
 
 

@@ -224,9 +224,22 @@ MUTANTS: Final = (
     Mutant(
         "a whole strategy does not know what its tickers ran",
         "index.py",
-        "max(entry.last_run_ms, self._newest_bucket(entry, mode))",
-        "entry.last_run_ms",
+        "max(entry.last_run_ms, ran_ms, last_old_bucket(turn))",
+        "max(entry.last_run_ms, last_old_bucket(turn))",
     ),
+    Mutant(
+        "a strategy that turns to the whole does not wait for the next bucket",
+        "index.py",
+        "max(entry.last_run_ms, ran_ms, last_old_bucket(turn))",
+        "max(entry.last_run_ms, ran_ms)",
+    ),
+    Mutant(
+        "pairs do not wait for the turn to them",
+        "index.py",
+        "strategies.floor[number] = int(strategies.rule[number]), last_old_bucket(turn)",
+        "_ = int(strategies.rule[number]), last_old_bucket(turn)",
+    ),
+    Mutant("a turn is forgotten", "ways.py", "self._due_ms[strategy_id] = first_in(rule, coming_ms)", "FOREVER"),
     Mutant(
         "what one ticker ran counts for all that run with it",
         "index.py",

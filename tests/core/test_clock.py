@@ -10,7 +10,7 @@ from tests.core.histories import CONDITIONS
 
 NOON_MS = 1_760_000_040_000
 """The start of a minute."""
-MINUTE_MS = 60_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,20 @@ def test_a_shard_knows_when_something_is_due_that_waits_for_no_tick() -> None:
     shard.clock(NOON_MS)
     assert shard.next_due_ms == FOREVER  # pairs go by their ticks
     shard.change(Strategy("hourly", "1h", mode=Mode.LEGACY, universe=frozenset({"A"})))
-    assert shard.next_due_ms == NOON_MS  # at once
-    assert [fire.strategy_id for fire in shard.named(shard.clock(NOON_MS + 1))] == ["hourly"]
-    hour_ms = shard.next_due_ms
-    assert hour_ms % 3_600_000 == 0
-    assert NOON_MS < hour_ms <= NOON_MS + 3_600_000
+    hour_ms = NOON_MS - NOON_MS % HOUR_MS + HOUR_MS
+    assert shard.next_due_ms == hour_ms  # it turns to the whole with its next bucket
+    assert len(shard.clock(NOON_MS + 1).tick) == 0
+    assert shard.next_due_ms == hour_ms
+    assert [fire.strategy_id for fire in shard.named(shard.clock(hour_ms + 1))] == ["hourly"]
+    assert shard.next_due_ms == hour_ms + HOUR_MS
     shard.change(Strategy("minutely", "1m"))
-    shard.clock(NOON_MS + 2)
-    assert shard.next_due_ms == NOON_MS + MINUTE_MS
+    shard.clock(hour_ms + 2)
+    assert shard.next_due_ms == hour_ms + MINUTE_MS
+    assert [fire.strategy_id for fire in shard.named(shard.clock(hour_ms + MINUTE_MS))] == ["minutely"]
+    assert shard.next_due_ms == hour_ms + 2 * MINUTE_MS
     shard.change(Strategy("minutely", "5m", version=2))
-    fired, five_ms = shard.clock(NOON_MS + 3), 5 * MINUTE_MS
-    assert len(fired.tick) == 0
-    assert shard.next_due_ms == min(hour_ms, NOON_MS - NOON_MS % five_ms + five_ms)
+    assert len(shard.clock(hour_ms + MINUTE_MS + 1).tick) == 0
+    assert shard.next_due_ms == hour_ms + 5 * MINUTE_MS
 
 
 def test_without_stream_time_nothing_is_known_to_be_due() -> None:

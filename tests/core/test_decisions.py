@@ -1,7 +1,7 @@
 """Every decision of the strategies that were asked for is what the oracle says, ticker by ticker."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import numpy as np
@@ -26,6 +26,7 @@ from tests.core.histories import (
     tell,
     ticks_of,
 )
+from tests.core.turn_cuts import between_turns
 
 EVERYBODY = Asked(share=1.0)
 AB = frozenset({"A", "B"})
@@ -103,8 +104,8 @@ def assert_as_the_oracle_says(found: Sequence[Decision], oracle: NotingOracle) -
         assert (decision.updated, decision.left_out) == (len(oracle.touched), 0)
         if sid not in oracle.whole and sid in oracle.timeframes:
             assert (decision.universe, decision.changed) == (
-                len(strategy.universe),
-                len(strategy.universe & oracle.touched),
+                len(oracle.universes[sid]),
+                len(oracle.universes[sid] & oracle.touched),
             )
             assert (decision.outcome == NO_UPDATE) == (decision.changed == 0)
         by_outcome: Counter[str] = Counter()
@@ -126,6 +127,13 @@ def emissions(events: Sequence[Event], rng: Random) -> list[list[list[Event]]]:
     return parts
 
 
+def cut_at_turns(shard: Shard, emission: list[list[Event]]) -> Iterator[list[list[Event]]]:
+    """An emission as it is, or in parts where strategies turn within it: they do so between two emissions only."""
+    events = [event for step in emission for event in step]
+    for part in between_turns(shard, events):
+        yield emission if len(part) == len(events) else [part]
+
+
 def test_over_many_histories_every_tick_of_every_pair_is_told_as_the_oracle_has_it() -> None:
     for seed in range(300):
         rng, mode = Random(seed), Random(seed).choice([Mode.PER_TICKER, Mode.PER_TICKER, Mode.LEGACY])
@@ -135,9 +143,10 @@ def test_over_many_histories_every_tick_of_every_pair_is_told_as_the_oracle_has_
                 tell(stage.shard, emission[0][0])
                 tell(oracle, emission[0][0])
                 continue
-            found = stage.emission(*emission)
-            oracle.take([event for step in emission for event in step])
-            assert_as_the_oracle_says(found, oracle)
+            for part in cut_at_turns(stage.shard, emission):
+                found = stage.emission(*part)
+                oracle.take([event for step in part for event in step])
+                assert_as_the_oracle_says(found, oracle)
 
 
 def test_a_fire_and_each_reason_are_told_with_their_buckets() -> None:

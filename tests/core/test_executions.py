@@ -29,6 +29,7 @@ from tests.core.histories import (
     tell,
     ticks_of,
 )
+from tests.core.turn_cuts import between_turns
 
 NAMES = (*TICKERS, "1234567", "12345678", "\0odd", "X" * MAX_TICKER_BYTES)
 
@@ -57,7 +58,7 @@ def plain(shard: Shard, fires: list[One], metadata: dict[str, int], room: int) -
                 "execution_id": f"{fire.strategy_id}|{fire.bucket_ms}|{TOPIC}-{PARTITION}@{fire.offset}",
                 "strategy_id": fire.strategy_id,
                 "strategy_version": strategy.version,
-                "mode": str(strategy.mode_under(shard.index.default_mode)),
+                "mode": str(strategy.mode_under(shard.index.ways.default_mode)),
                 "timeframe": strategy.timeframe,
                 "bucket_ms": fire.bucket_ms,
                 "tickers": [],
@@ -144,7 +145,7 @@ def test_what_fires_is_executed_once_each_with_the_strategy_as_it_stood(
 ) -> None:
     shard, same = Shard(CONDITIONS, default), Shard(CONDITIONS, default)
     executions, fires, ids, offset = executions_of(shard), [], [], 0
-    for batch in batches(events, sizes):
+    for batch in (part for whole in batches(events, sizes) for part in between_turns(shard, whole)):
         expected = fires_of_shard(same, batch, [])
         if isinstance(batch[0], Change):
             tell(shard, batch[0])

@@ -1,6 +1,6 @@
 """The coalescing window: what is gathered goes out as the plain rule says, whatever the batches and the restarts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -23,6 +23,7 @@ from streams.core.timeframes import bucket_of, bucket_rule, parse_timeframe
 from tests.core.decoded_executions import decoded
 from tests.core.gathering_stages import FEW_TICKERS, Execution, Fast, Plain, busy, with_windows
 from tests.core.histories import STARTS_MS, TIMEFRAMES, Change, Event, batches, history, seeded
+from tests.core.turn_cuts import between_turns
 
 MINUTE_MS = 60_000
 SEEDS = st.integers(0, 1 << 40)
@@ -42,6 +43,12 @@ def emissions(events: Sequence[Event], rng: Random) -> list[list[Event]]:
     return batches(events, [rng.choice((1, 2, 5, 30)) for _ in events])
 
 
+def cut_at_turns(fast: Fast, parts: Sequence[Sequence[Event]]) -> Iterator[Sequence[Event]]:
+    """The same, and where strategies turn an emission ends."""
+    for part in parts:
+        yield from between_turns(fast.shard, part)
+
+
 def cuts_of(part: Sequence[Event], rng: Random) -> list[int]:
     """Where an emission's steps begin, but for the first."""
     return sorted({rng.randrange(len(part) + 1) for _ in range(rng.choice((0, 0, 1, 3)))})
@@ -58,7 +65,7 @@ def told(stage: Plain | Fast, part: Sequence[Event], cuts: Sequence[int] = ()) -
 @given(SEEDS, DEFAULTS_MS, ROOMS, st.sampled_from([Mode.PER_TICKER, Mode.LEGACY]))
 def test_what_goes_out_is_what_the_plain_rule_says(seed: int, default_ms: int, max_bytes: int, mode: Mode) -> None:
     plain, fast, rng = Plain(default_ms, max_bytes, mode), Fast(default_ms, max_bytes, mode), Random(seed)
-    for part in emissions(market(seed), rng):
+    for part in cut_at_turns(fast, emissions(market(seed), rng)):
         assert told(fast, part, cuts_of(part, rng)) == told(plain, part)
         assert fast.shard.gathered.due_ms == min([FOREVER, *(each.due_ms for each in plain.gathering.open.values())])
         assert fast.shard.gathered.count == sum(
@@ -93,7 +100,7 @@ def test_a_worker_that_is_replaced_goes_on_the_same(seed: int, default_ms: int, 
     """Also where strategies change meanwhile: then what was gathered goes out first, as it was fired."""
     steady, other = Fast(default_ms, max_bytes), Fast(default_ms, max_bytes)
     rng, pick, is_clean, ended = Random(seed), seeded(seed), True, False
-    for part in emissions(market(seed), rng):
+    for part in cut_at_turns(steady, emissions(market(seed), rng)):
         assert told(other, part) == told(steady, part)
         is_change, ended = isinstance(part[0], Change), ended or isinstance(part[0], Tombstone)
         if not is_change:
@@ -132,7 +139,7 @@ def test_no_pair_is_lost_or_repeated_and_none_is_late(seed: int, default_ms: int
     events, rng = market(seed), Random(seed)
     fast, without = Fast(default_ms), Fast()
     ran, must = [], []
-    for part in emissions(events, rng):
+    for part in cut_at_turns(fast, emissions(events, rng)):
         executions = told(fast, part)
         bare = [replace(each, coalesce_ms=0) if isinstance(each, Strategy) else each for each in part]
         ran += [pair for each in executions for pair in pairs_of(each)]

@@ -177,8 +177,12 @@ def test_behind_a_tombstone_any_version_is_a_birth_and_what_has_fired_does_not_f
     shard.forget("s")
     assert fired(shard, Tick("A", 120_000)) == []
     assert shard.change(replace(ON_A, version=version, universe=AB)).verdict is Verdict.ACCEPTED
-    assert fired(shard, Tick("A", 60_001), Tick("B", 60_001)) == [("s", "B", 60_000)]
-    assert fired(shard, Tick("A", 120_001)) == [("s", "A", 120_000)]
+    if mode is Mode.LEGACY:  # to the end of the bucket it goes on as a whole
+        assert fired(shard, Tick("A", 60_001), Tick("B", 60_001)) == [("s", "", 120_000)]
+        assert fired(shard, Tick("A", 120_001), Tick("A", 180_000)) == [("s", "A", 180_000)]
+    else:
+        assert fired(shard, Tick("A", 60_001), Tick("B", 60_001)) == [("s", "B", 60_000)]
+        assert fired(shard, Tick("A", 120_001)) == [("s", "A", 120_000)]
     shard.forget("never met")
 
 
@@ -261,15 +265,16 @@ def test_from_the_whole_to_pairs_and_back_no_ticker_runs_twice_in_a_bucket(whole
     assert fired(shard, Tick("A", 60_001), Tick("B", 60_001)) == []
     assert fired(shard, Tick("A", 120_000)) == [("s", "A", 120_000)]
     edit(shard, **whole)
-    assert fired(shard, Tick("B", 120_001)) == []
+    assert fired(shard, Tick("A", 120_001)) == []
     assert fired(shard, Tick("B", 180_000)) == [("s", "", 180_000)]
 
 
-def test_after_a_legacy_run_tickers_outside_of_its_universe_may_still_fire() -> None:
+def test_after_a_legacy_run_tickers_outside_of_its_universe_wait_for_the_next_bucket() -> None:
     shard = shard_with(replace(ON_A, mode=Mode.LEGACY))
     fired(shard, Tick("A", 60_000))
     edit(shard, universe=AB, mode=Mode.PER_TICKER)
-    assert fired(shard, Tick("A", 60_001), Tick("B", 60_001)) == [("s", "B", 60_000)]
+    assert fired(shard, Tick("A", 60_001), Tick("B", 60_001)) == []  # the bucket is decided as a whole
+    assert fired(shard, Tick("A", 120_000), Tick("B", 119_999)) == [("s", "A", 120_000)]
 
 
 @pytest.mark.parametrize("whole", [{"mode": Mode.LEGACY}, {"universe": frozenset()}], ids=["legacy", "global"])
@@ -277,17 +282,19 @@ def test_a_whole_strategy_that_did_not_run_leaves_its_tickers_as_they_were(whole
     shard = shard_with(Strategy("s", "1m", AB))
     fired(shard, Tick("A", 60_000))
     edit(shard, **whole)
-    assert fired(shard, Tick("B", 60_001)) == []  # A has run already, and would run again
+    assert fired(shard, Tick("A", 60_001)) == []
+    assert fired(shard, Tick("B", 60_001)) == [("s", "B", 60_000)]  # to the end of the bucket it goes on as it was
     edit(shard, universe=AB, mode=Mode.PER_TICKER)
-    assert fired(shard, Tick("A", 60_002), Tick("B", 60_002)) == [("s", "B", 60_000)]
+    assert fired(shard, Tick("A", 60_002), Tick("B", 120_000)) == [("s", "B", 120_000)]
 
 
-def test_a_legacy_universe_without_the_ticker_that_ran_fires() -> None:
+def test_a_legacy_universe_without_the_ticker_that_ran_fires_by_pairs_to_the_end_of_the_bucket() -> None:
     shard = shard_with(ON_A)
     fired(shard, Tick("A", 60_000))
     edit(shard, mode=Mode.LEGACY)
     edit(shard, universe=frozenset({"B"}))
-    assert fired(shard, Tick("B", 60_001)) == [("s", "", 60_000)]
+    assert fired(shard, Tick("B", 60_001), Tick("A", 60_002)) == [("s", "B", 60_000)]
+    assert fired(shard, Tick("A", 120_000), Tick("B", 120_000)) == [("s", "", 120_000)]
 
 
 # 7. Invalid timeframe.

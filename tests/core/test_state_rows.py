@@ -13,6 +13,7 @@ from streams.core.restore import Recovery
 from streams.core.shard import Shard
 from streams.core.special_rows import POSITION_KEY, STRATEGY_KEY, StrategyRow, read_position, read_strategy
 from streams.core.state_rows import StateRows
+from streams.core.turns import universe_before
 from tests.core.changelogs import Changelogs, bucket_row, key_of, pairs_in, remembered, run_of, update_row
 from tests.core.histories import (
     CONDITIONS,
@@ -44,13 +45,16 @@ class Worker:
         self.rows = StateRows(self.shard)
         self.logs = logs or Changelogs()
         self.standing: dict[str, Strategy] = {}
+        self.before: dict[str, frozenset[str]] = {}
         self.position = 0
 
     def take(self, batch: Sequence[Event]) -> list[Fire]:
         """A batch of ticks, or a change."""
         if isinstance(batch[0], Change):
+            before = self.standing.get(batch[0].strategy_id)
             if tell(self.shard, batch[0]):
                 stand(self.standing, batch[0])
+                self.note_before(before, batch[0])
             return []
         ticks = ticks_of(self.shard.index.tickers, [each for each in batch if not isinstance(each, Change)])
         fires = self.shard.step(ticks)
@@ -58,20 +62,28 @@ class Worker:
         self.position += len(batch)
         return self.shard.named(self.shard.in_order(fires, len(batch)))
 
+    def note_before(self, old: Strategy | None, change: Change) -> None:
+        """Keep what a version that empties the universe goes on with."""
+        sid = change.strategy_id
+        known = self.before.pop(sid, frozenset())
+        self.before[sid] = universe_before(old, known, change) if isinstance(change, Strategy) else frozenset()
+
     def checkpoint(self) -> None:
         self.logs.append(self.rows.encode(self.position))
 
     def successor(self, pick: Pick, absent: frozenset[str] = frozenset()) -> "Worker":
         """A worker that knows the rows, and the strategies but for those absent, which come in any order."""
-        new = Worker(self.shard.index.default_mode, self.logs)
+        new = Worker(self.shard.index.ways.default_mode, self.logs)
         new.rows, position = self.logs.restore(new.shard, pick)
+        new.shard.index.ways.turns.update(self.shard.index.ways.turns)
         new.position = position.next_offset if position else 0
         waiting = sorted(self.standing.keys() - absent)
         while waiting:
             strategy_id = pick(waiting)
             waiting.remove(strategy_id)
             new.standing[strategy_id] = self.standing[strategy_id]
-            new.shard.stand(new.standing[strategy_id])
+            new.before[strategy_id] = self.before[strategy_id]
+            new.shard.stand(new.standing[strategy_id], new.before[strategy_id])
         return new
 
 
@@ -239,7 +251,9 @@ def test_what_a_legacy_strategy_ran_as_a_whole_counts_for_its_tickers_and_for_no
     worker.checkpoint()
     worker = worker.successor(pick, absent=frozenset({"s"}))
     edited = minute("s", "B", "C", version=2)
-    assert fired_by(worker, edited, Tick("B", 1), Tick("C", 1)) == [("s", "C")]
+    assert fired_by(worker, edited, Tick("B", 1), Tick("C", 1)) == []
+    assert remembered(worker.shard)["B"]["s"] == 0
+    assert "s" not in remembered(worker.shard).get("C", {})
 
 
 def test_a_legacy_strategy_that_is_edited_before_the_checkpoint_leaves_its_runs_in_the_rows_too() -> None:
@@ -247,7 +261,8 @@ def test_a_legacy_strategy_that_is_edited_before_the_checkpoint_leaves_its_runs_
     fired_by(worker, minute("s", "A", "B", mode=LEGACY), Tick("X", 0), minute("s", "C", version=2))
     worker.checkpoint()
     worker = worker.successor(pick)
-    assert fired_by(worker, minute("s", "A", "C", version=3), Tick("A", 1), Tick("C", 1)) == [("s", "C")]
+    assert remembered(worker.shard) == {"A": {"s": 0}, "B": {"s": 0}}
+    assert fired_by(worker, minute("s", "A", "C", version=3), Tick("A", 1), Tick("C", MINUTE_MS)) == [("s", "C")]
 
 
 def test_what_a_global_strategy_ran_counts_for_every_ticker() -> None:
@@ -300,6 +315,7 @@ def test_a_standby_takes_on_and_can_be_made_a_shard_at_any_time() -> None:
         recovery.last_update.take(run_of(worker.logs.last_update.records[update_rows:]))
         recovery.last_bucket.take(run_of(worker.logs.last_bucket.records[bucket_rows:]))
         shard = Shard(CONDITIONS)
+        shard.index.ways.turns.update(worker.shard.index.ways.turns)
         restored = recovery.finish(shard)
         assert restored.position is not None
         assert restored.position.next_offset == worker.position

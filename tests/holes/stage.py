@@ -186,9 +186,9 @@ class App(TickgateApp):
 
     def with_strategies(
         self, tp: TP, rows: NotingRows, stop_worker: Callable[[BaseException], None]
-    ) -> tables.StrategiesTable:
+    ) -> tables.WholeTable:
         """The table of strategies."""
-        made = tables.StrategiesTable(
+        made = tables.WholeTable(
             self,
             recovery_buffer_size=tables.GLOBAL_BUFFER_RUNS,
             is_global=True,

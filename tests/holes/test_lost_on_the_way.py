@@ -14,6 +14,7 @@ from faust.types import TP
 
 from streams.kafka import faust_records, tables
 from streams.kafka.bad_values import BadValueError, Reason
+from streams.kafka.book import Book
 from streams.kafka.fetch import RawRun
 from streams.kafka.strategy_book import StrategyBook
 from streams.kafka.table_rows import StrategyRows
@@ -37,7 +38,7 @@ def test_changes_that_were_lost_on_their_way_are_not_passed_over(monkeypatch: py
     must wait until it was read again.
     """
     if not cured:
-        without(monkeypatch, StrategyBook, "take", "run.start <= taken < run.position", "taken < run.position")
+        without(monkeypatch, Book, "take", "run.start <= taken < run.position", "taken < run.position")
 
     async def main() -> int:
         stage, decoder = Stage(), cast("Any", Decoder())
@@ -114,7 +115,7 @@ def test_a_run_that_is_lost_with_nothing_behind_it_is_read_again(monkeypatch: py
         consumer, nobody = Reading(position=90), cast("Any", None)
         shards = cast("Any", SimpleNamespace(owned={0: SimpleNamespace(idle_at=70, clock=SimpleNamespace(idle_at=-1))}))
         book = cast("Any", SimpleNamespace(topic=STRATEGIES.topic, taken={}))
-        watch = Watch(lambda: consumer, nobody, shards, book, cast("Any", NotingResults()))
+        watch = Watch(lambda: consumer, nobody, shards, cast("Any", (book,)), cast("Any", NotingResults()))
         await watch.look()
         assert consumer.sought == []  # it may be on its way
         await watch.look()
@@ -145,7 +146,7 @@ def test_the_watch_outlives_a_partition_that_is_taken_away(monkeypatch: pytest.M
         )
         book = cast("Any", SimpleNamespace(topic=STRATEGIES.topic, taken={}))
         watching = asyncio.create_task(
-            Watch(lambda: TakenAway(90), nobody, shards, book, cast("Any", NotingResults())).work()
+            Watch(lambda: TakenAway(90), nobody, shards, cast("Any", (book,)), cast("Any", NotingResults())).work()
         )
         await at_rest()
         assert watching.done() is not cured

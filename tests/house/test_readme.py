@@ -24,6 +24,8 @@ CONSUMERS = "tests/consumer/test_examples.py::test_workers_report_each_execution
 
 FOLLOWED = "tests/consumer/test_examples.py::test_the_loop_of_the_readme_sees_each_execution_once"
 
+ROLLOUT = "tests/worker/test_rollout.py::test_it_rolls_out_and_back_as_the_readme_shows"
+
 PROVEN_BY: dict[str, str] = {
     "tickgate topics apply": ON_KAFKA,
     "tickgate strategies import strategies.jsonl": ON_KAFKA,
@@ -33,6 +35,9 @@ PROVEN_BY: dict[str, str] = {
     "tickgate worker --drain": ON_KAFKA,
     "tickgate feed clock --every-ms 1000 --count 2": ON_KAFKA,
     "tickgate strategies export --out standing.jsonl": ON_KAFKA,
+    "tickgate flags set per_ticker_throttle false --percentage 10 --reason canary": ON_KAFKA,
+    "tickgate flags show": ON_KAFKA,
+    "tickgate flags history": ON_KAFKA,
     'tickgate strategies pause breakout --reason "too loud"': ON_KAFKA,
     "tickgate strategies activate breakout": ON_KAFKA,
     "tickgate strategies edit breakout --timeframe 1m --universe AAPL,MSFT,NVDA": ON_KAFKA,
@@ -45,6 +50,12 @@ PROVEN_BY: dict[str, str] = {
     "SCHEMAS=schemas .venv/bin/python examples/plain_worker.py": CONSUMERS,
     ".venv/bin/python follow.py": FOLLOWED,
     "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_the_work",
+    "tickgate flags set shadow true": ROLLOUT,
+    'tickgate rollout back --reason "staging first"': ROLLOUT,
+    "tickgate rollout status": ROLLOUT,
+    "tickgate rollout advance --least-alerts 10 --least-hours 0": ROLLOUT,
+    "tickgate rollout watch --back-on-refusal --every-s 60 --count 1": ROLLOUT,
+    "tickgate rollout back --all": ROLLOUT,
     "./dev demo": "tests/test_demo.py::test_the_demo_shows_executions_and_ends",
 }
 """Any other command of the README, and the test that shows it works, as `path::function`."""

@@ -13,6 +13,7 @@ from streams.instruments import Done, Held, ShardStatus, Unheard
 from streams.kafka.checkpoint import Emission
 from streams.kafka.deciding import NOTHING, Between, Decided
 from streams.kafka.fetch import RawRun
+from streams.kafka.free_runs import FreeRuns
 from streams.kafka.producing import Keyed, Outgoing
 from streams.kafka.record_batch import Response
 from tests.kafka.batches import COMMIT, Row, batch, marker
@@ -55,7 +56,13 @@ def decided_at(position: int, *, executions: bool = True, rows: bool = True, tic
     sent = [Keyed(f"x{position}", 1, NO_RECORDS)] if executions else []
     told = [Outgoing(f"r{position}", 0, NO_RECORDS)] if rows else []
     emission = Emission(sent, [], told, position)
-    return Decided(emission, ticks, Done(0.0, ticks=ticks), {("ticks", "truncated"): 1})
+    return Decided(emission, ticks, Done(0.0, ticks=ticks), {("ticks", "truncated"): 1}, all_free())
+
+
+def all_free() -> FreeRuns:
+    """Says that nothing was left."""
+    nobody: Any = SimpleNamespace(shard=None)
+    return FreeRuns(nobody)
 
 
 def names(outgoing: Sequence[Outgoing | Keyed]) -> list[str]:
@@ -146,14 +153,21 @@ class NotingDeciding:
         self.free.set()
         index = SimpleNamespace(tickers=SimpleNamespace(count=1), pairs=2, nbytes=3)
         self.shard = SimpleNamespace(index=index)
+        self.turning = SimpleNamespace(has_to_tell=False)
         self.has_closed = False
         """Whether a change has closed what was gathered, until it is decided."""
+
+    @property
+    def has_more(self) -> bool:
+        return self.has_closed or bool(self.turning.has_to_tell)
 
     def change(self, strategy: Strategy) -> str:
         self.in_force.append(strategy.strategy_id)
         return self.problem
 
-    stand = change
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> str:
+        assert not before
+        return self.change(strategy)
 
     def all_stand(self) -> None:
         """Nothing is gathered here."""

@@ -17,6 +17,7 @@ from streams.core.oracle import Oracle
 from streams.core.shard import Shard
 from streams.core.special_rows import POSITION_KEY, Inputs, read_position
 from streams.core.state_rows import StateRows
+from streams.core.turning import alone
 from streams.kafka.bad_values import Reason
 from streams.kafka.checkpoint import Emission
 from streams.kafka.clock_values import ClockValues
@@ -63,7 +64,7 @@ class Stage:
         self.shard = Shard(CONDITIONS, mode)
         given = schemas or FileSchemas()
         tools = Tools(LAYOUT, TickValues(given), ENCODER, ClockValues(given), asked)
-        self.deciding = Deciding(2, self.shard, StateRows(self.shard), tools)
+        self.deciding = Deciding(2, alone(self.shard), StateRows(self.shard), tools)
         self.logs, self.offset = Changelogs(), 10
 
     def run(self, values: Sequence[bytes | None]) -> RawRun:
@@ -161,13 +162,18 @@ def test_what_fires_and_what_is_kept_is_what_the_oracle_says(seed: int, mode: Mo
     for part in parts_of(events, rng):
         if isinstance(part[0], Change):
             if tell(told, part[0]):
-                assert stage.deciding.stand(part[0]) == ""
+                before = told.universes.get(part[0].strategy_id, frozenset())
+                assert stage.deciding.stand(part[0], before) == ""
             continue
-        decided = stage.decide(runs_of(stage, part, rng))
-        found += pairs(decided.emission)
-        counted += decided.done.fired_pairs
-        assert decided.done.executions == len(executions(decided.emission))
-        assert decided.done.ticks == decided.ticks == len(part)
+        left, ticks = runs_of(stage, part, rng), 0
+        while left:  # where strategies turn, an emission ends
+            decided = stage.decide(left)
+            left, ticks = decided.free.left_ticks, ticks + decided.ticks
+            found += pairs(decided.emission)
+            counted += decided.done.fired_pairs
+            assert decided.done.executions == len(executions(decided.emission))
+            assert decided.done.ticks == decided.ticks
+        assert ticks == len(part)
     fires: list[Fire] = fires_of_oracle(oracle, events)
     assert sorted(found) == sorted((fire.strategy_id, fire.ticker, fire.bucket_ms) for fire in fires)
     assert counted == len(fires)
@@ -315,7 +321,7 @@ def test_asked_for_strategies_are_told_of_in_the_log_where_it_debugs(caplog: pyt
         stage.decide([stage.run([tick(ticker) for ticker in tickers])])
     stage.decide([stage.run([tick(b"A", TS_MS - 60_000)])])
     stage.deciding.stand(Strategy("all", "1h"))
-    stage.decide([stage.run([tick(b"X")])])
+    stage.decide([stage.run([tick(b"X", TS_MS + 3_600_000)])])
     assert [message for message in caplog.messages if message.startswith(("Processing", "Strategy"))] == [
         "Processing strategy s1 with 2 tickers: [A, B]",
         "Strategy s1 skipped - no universe tickers updated (3 in universe, 1 updated)",
@@ -430,7 +436,7 @@ def test_a_new_owner_sends_what_its_strategies_have_not_fired_themselves() -> No
     shard = Shard(CONDITIONS)
     rows = stage.logs.restore(shard, seeded(1)).rows
     tools = Tools(LAYOUT, TickValues(FileSchemas()), ENCODER, ClockValues(FileSchemas()))
-    stage.shard, stage.deciding = shard, Deciding(2, shard, rows, tools)
+    stage.shard, stage.deciding = shard, Deciding(2, alone(shard), rows, tools)
     stage.deciding.stand(replace(old, timeframe="5m", version=4))
     stage.deciding.stand(replace(old, strategy_id="s3"))
     stage.deciding.all_stand()

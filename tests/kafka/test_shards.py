@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from streams.core.agreement import Agreement
 from streams.core.events import Strategy
 from streams.core.shard import Shard
 from streams.core.state_rows import StateRows
+from streams.core.turning import alone
 from streams.kafka import shards as shards_module
 from streams.kafka.bad_values import Reason
 from streams.kafka.clock_values import ClockValues
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.deciding import Deciding, Layout, Tools
 from streams.kafka.fetch import Bounds
+from streams.kafka.other_books import Books, ControlBook, TurnBook
 from streams.kafka.registry import FileSchemas
 from streams.kafka.rows_reader import Log
 from streams.kafka.run_queue import Room
@@ -26,7 +29,7 @@ from streams.kafka.strategy_book import Change, Place, Refusal, StrategyBook
 from streams.kafka.surroundings import Surroundings
 from streams.kafka.tick_values import TickValues
 from streams.kafka.whole_topic import Record
-from streams.topic_names import TopicNames
+from streams.topic_names import CONTROLS, STRATEGY_CHANGES, TURNS, TopicNames
 from tests.core.avro_bytes import tick
 from tests.core.histories import CONDITIONS
 from tests.kafka.batches import Row
@@ -36,6 +39,7 @@ TOPICS = TopicNames("w7.", "tickgate")
 LAYOUT = Layout(TOPICS, 3, {"w7.ticks.dlq": 2, "w7.strategy-changes.dlq": 1, "w7.clock.dlq": 1})
 ROOM = Room(10, 1 << 20, 1000)
 TOOLS = Tools(LAYOUT, TickValues(FileSchemas()), Encoder(FileSchemas()), ClockValues(FileSchemas()))
+BOOKS = {STRATEGY_CHANGES, CONTROLS, TURNS}
 HANGS_S = 60
 
 
@@ -48,6 +52,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.book = StrategyBook(TOPICS.strategy_changes, 1, Decoder(FileSchemas(), "strategy_change"))
+        controls = ControlBook(TOPICS.controls, 1, Decoder(FileSchemas(), "control"))
+        turns = TurnBook(TOPICS.turns, 1, Decoder(FileSchemas(), "turn"))
         self.instruments = NotingInstruments()
         self.transactions: list[NotingTransaction] = []
         self.sought: list[tuple[str, int, int]] = []
@@ -66,8 +72,8 @@ class Stage:
             TOPICS.ticks, TOPICS.clock, seek, bounds, self.instruments, lambda *_: None, lambda *_: None, ROOM
         )
         reader: Any = None
-        make = Makers(lambda _: Shard(CONDITIONS), transaction, reader)
-        self.shards = Shards(self.book, make, None, TOOLS, around)
+        make = Makers(lambda _: Shard(CONDITIONS), transaction, lambda p: Agreement(p, 4, lambda _: True), reader)
+        self.shards = Shards(Books(self.book, controls, turns), make, None, TOOLS, around)
 
     async def recovered(self, *partitions: int) -> None:
         """These are assigned, and recovered."""
@@ -114,7 +120,7 @@ def staged(story: Callable[[Stage], Awaitable[None]]) -> None:
 def rows_of_a_shard(partition: int, position: int, changes: dict[int, int]) -> list[tuple[str, Any]]:
     """What a shard that had one tick, and fired, has written."""
     shard = Shard(CONDITIONS)
-    deciding = Deciding(partition, shard, StateRows(shard), TOOLS)
+    deciding = Deciding(partition, alone(shard), StateRows(shard), TOOLS)
     deciding.stand(Strategy("s1", "1m", frozenset({"AAPL"})))
     ticks = run_of([Row(0, value=tick(b"AAPL"))], topic=TOPICS.ticks, partition=partition)
     emission = asyncio.run(deciding.decide([ticks], position, of_changes(changes))).emission
@@ -141,7 +147,7 @@ def test_a_worker_is_ready_when_what_it_owns_has_been_sought(completed: list[Any
 
     staged(story)
     (asked,) = completed
-    assert {each for each in asked if each[0] != "strategies"} == {
+    assert {each for each in asked if each[0] not in BOOKS} == {
         (table, partition) for table in ("last_update", "last_bucket") for partition in (0, 1)
     }
 

@@ -11,11 +11,12 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.core.discovery import Origin
 from streams.core.events import Mode, Status, Strategy, Tombstone
-from streams.kafka import registry_wait, strategy_book
+from streams.kafka import book, registry_wait
+from streams.kafka.book import DECODED_AT_ONCE, Place, Refusal
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.registry import FileSchemas
-from streams.kafka.strategy_book import DECODED_AT_ONCE, Change, Place, Refusal, StrategyBook
+from streams.kafka.strategy_book import Change, StrategyBook
 from streams.kafka.strategy_records import DISCOVERY, record_of
 from tests.kafka.batches import Row
 from tests.kafka.given_schemas import GivenSchemas
@@ -245,7 +246,7 @@ def test_a_long_run_is_taken_whole_and_in_order() -> None:
 def test_the_oldest_refusals_give_way_with_a_line_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(strategy_book, "REFUSALS_KEPT", 3)
+    monkeypatch.setattr(book, "REFUSALS_KEPT", 3)
 
     async def story(stage: Stage) -> None:
         await stage.read([tombstone(None)] * 3)
@@ -309,8 +310,8 @@ def test_it_catches_up_with_its_topic_once_the_broker_answers_and_waits_for_what
             stage.take([row(S1)])
             return 1
 
-        monkeypatch.setattr(strategy_book, "complete", complete)
-        monkeypatch.setattr(strategy_book, "FIRST_WAIT_S", 0.0)
+        monkeypatch.setattr(book, "complete", complete)
+        monkeypatch.setattr(book, "FIRST_WAIT_S", 0.0)
         await stage.book.catch_up(cast("Any", nobody))
         assert dict(stage.book.strategies) == {"s1": S1}
         assert list(answers) == []

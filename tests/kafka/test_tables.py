@@ -44,7 +44,7 @@ class Made(NamedTuple):
 
     last_update: tables.StateTable
     last_bucket: tables.StateTable
-    strategies: tables.StrategiesTable
+    strategies: tables.WholeTable
     shards: dict[int, Any]
 
 
@@ -70,7 +70,7 @@ def made() -> Made:
         return Made(
             table(tables.StateTable, "last_update", LastUpdateRows(fake)),
             table(tables.StateTable, "last_bucket", LastBucketRows(fake)),
-            table(tables.StrategiesTable, "strategies", StrategyRows(book), is_global=True),
+            table(tables.WholeTable, "strategies", StrategyRows(book), is_global=True),
             shards,
         )
 

@@ -72,6 +72,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "counts": {"fired": 1},
         "tickers": [{"ticker": "AAPL", "outcome": "fired", "bucket_ms": 0, "ticks": 1}],
     },
+    "turn.avsc": {"kind": "call"},
 }
 """One record of each, with only what has no default."""
 

@@ -77,6 +77,7 @@ def test_every_value_of_the_design_has_a_schema_and_the_tick_is_id_1() -> None:
         8: "dlq-value",
         9: "decisions-value",
         10: "journal-value",
+        11: "turns-value",
     }
 
 

@@ -18,6 +18,7 @@ from streams.kafka.producing import Outgoing
 from streams.kafka.run_queue import Room
 from streams.kafka.surroundings import Surroundings
 from tests.holes.stage import TICKS, run_of
+from tests.kafka.shard_stage import all_free
 
 RUNS, TICKS_OF_A_RUN, MAX_RUNS = 300, 3, 4
 END = RUNS * TICKS_OF_A_RUN
@@ -53,8 +54,9 @@ class ReadyAhead:
 class Decides:
     """Decides at once, and holds nothing."""
 
+    turning = SimpleNamespace(has_to_tell=False)
     shard = SimpleNamespace(index=SimpleNamespace(tickers=SimpleNamespace(count=0), pairs=0, nbytes=0))
-    has_closed = False
+    has_closed = has_more = False
 
     def __init__(self) -> None:
         self.decided: list[int] = []
@@ -62,7 +64,7 @@ class Decides:
     async def decide(self, runs: Sequence[RawRun], position: int, *_: object, with_rows: bool = True) -> Decided:
         self.decided.append(sum(len(run.columns) for run in runs))
         rows = [Outgoing("rows", 0, NO_RECORDS)] if with_rows else []
-        return Decided(Emission([], [], rows, position), self.decided[-1], Done(0.0), {})
+        return Decided(Emission([], [], rows, position), self.decided[-1], Done(0.0), {}, all_free())
 
 
 def around(committed: list[int]) -> Surroundings:

@@ -1,0 +1,29 @@
+"""Ticks in columns: those of clock records, some of them, and where they reach a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from streams.core.columns import Ticks
+from streams.core.kernel import CLOCK, NO_TICK
+from streams.core.limits import FOREVER
+
+
+def clock_ticks(times_ms: Sequence[int]) -> Ticks:
+    """Clock records as a step takes them."""
+    count = len(times_ms)
+    return Ticks(np.full(count, CLOCK, np.int32), np.array(times_ms, np.int64), np.zeros(count, np.uint8))
+
+
+def part_of(ticks: Ticks, start: int, end: int) -> Ticks:
+    """Some of the ticks."""
+    return Ticks._make(column[start:end] for column in ticks)
+
+
+def reaches(ticks: Ticks, time_ms: int) -> int:
+    """The first tick that moves stream time up to a time, or past it; behind the last where none does."""
+    if time_ms == FOREVER:
+        return len(ticks.ticker)
+    moving = (ticks.ticker == CLOCK) | ((ticks.ticker != NO_TICK) & (ticks.moves_price == 1))
+    reaching = moving & (ticks.ts_ms >= time_ms)
+    return int(reaching.argmax()) if reaching.any() else len(ticks.ticker)
