@@ -182,11 +182,13 @@ def make_shards(given: Given, told: Told, books: Books, consumer: Callable[[], A
     letters = {topics.dead_letters(topic): sizes[topics.dead_letters(topic)] for topic in consumed(settings)}
     layout = Layout(topics, sizes[topics.alert_executions], letters, sizes.get(topics.decisions, 0))
     values = TickValues(given.schemas), given.encoder, ClockValues(given.schemas)
-    tools = Tools(layout, *values, settings.decisions, settings.shadow)
+    sends_ahead = not settings.exactly_once
+    tools = Tools(layout, *values, settings.decisions, settings.shadow, sends_ahead)
     homes = Homes(sizes[topics.ticks])
 
     def agreement(partition: int) -> Agreement:
-        return Agreement(partition, sizes[topics.ticks], Here(partition, homes).__getitem__)
+        is_home = Here(partition, homes).__getitem__
+        return Agreement(partition, sizes[topics.ticks], is_home, sends_ahead=sends_ahead)
 
     makers = Makers(shard_maker(given), transaction, agreement, lambda: make_consumer(settings))
     return Shards(books, makers, make_ahead(settings), tools, around)

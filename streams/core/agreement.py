@@ -21,11 +21,15 @@ of an owner that was shut out is part of a transaction that never came to be. Wh
 own versions and flags alone, so it does not matter in which order others take these, or whether compaction shows
 them all; a home that has changed its mind closes its call and opens the next.
 
+At least once, executions go out before what is told with them. So there the stream time of a bound is that of the
+rows' promise, where a shard that was recovered has not come so far, see `promise.py`; and who decides knows all notes
+from the topic, so that a decision that is lost is made again for the same time.
+
 A shard that has not had a tick yet and knows of an unsettled strategy waits for it before its first one: so a topic
 that is read from its start is decided in the ways that were wanted from the start.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from streams.core.limits import MAX_TURNS_CALLED
@@ -126,8 +130,17 @@ class Ledger:
 class Agreement:
     """One shard's part in it."""
 
-    def __init__(self, shard: int, shards: int, is_home: Callable[[str], bool], ledger: Ledger | None = None) -> None:
-        self.shard, self.shards, self._is_home = shard, shards, is_home
+    def __init__(
+        self,
+        shard: int,
+        shards: int,
+        is_home: Callable[[str], bool],
+        ledger: Ledger | None = None,
+        *,
+        sends_ahead: bool = False,
+    ) -> None:
+        """Make one that knows a ledger. One that `sends_ahead` lets executions out before what it tells with them."""
+        self.shard, self.shards, self._is_home, self._sends_ahead = shard, shards, is_home, sends_ahead
         self.ledger = Ledger() if ledger is None else ledger
         self.bounds: dict[int, Note] = {}
         """Of each home whose call is open, what this shard has noted or is to note."""
@@ -159,7 +172,7 @@ class Agreement:
         """What this shard tells with its next checkpoint; taken here already. Turns are the caller's, as above."""
         told: list[Told] = []
         left = {each: way for each, way in unsettled.items() if self._is_home(each)}
-        while more := self._next(left):
+        while more := self._next(left, told):
             for each in more:
                 self.take(each, stream_ms)
                 if isinstance(each, Decision) and left.get(each.strategy_id) is each.turns[-1].way:
@@ -167,8 +180,11 @@ class Agreement:
             told += more
         return told
 
-    def _next(self, unsettled: Mapping[str, Way]) -> list[Told]:
-        """One step further; nothing where others must come first."""
+    def _next(self, unsettled: Mapping[str, Way], told: Sequence[Told]) -> list[Told]:
+        """One step further than what is told already; nothing where others must come first.
+
+        Who sends ahead decides on notes that stand: were all of it lost, a successor would decide for another time.
+        """
         mine = self.ledger.calls.get(self.shard)
         if unsettled and (mine is None or not mine.called):
             first = sorted(unsettled.items())[:MAX_TURNS_CALLED]
@@ -177,7 +193,9 @@ class Agreement:
         notes: list[Told] = [self.bounds[call.home] for call in self.ledger.open_calls() if self._has_to_note(call)]
         if notes:
             return notes
-        return self._decided(mine) if mine is not None and mine.called else []
+        if mine is None or not mine.called or (self._sends_ahead and self.bounds[self.shard] in told):
+            return []
+        return self._decided(mine)
 
     def _has_to_note(self, call: Call) -> bool:
         return self.shard not in self.ledger.noted(call)

@@ -16,6 +16,7 @@ POSITION_KEY: Final = b"\0position"
 
 NEXT_OFFSET: Final = "next_offset"
 STREAM_MS: Final = "stream_ms"
+PROMISED_MS: Final = "promised_ms"
 LOG_NUMBERS: Final = "log_numbers"
 COUNT: Final = "count."
 """Before the name of each total."""
@@ -54,6 +55,8 @@ class Position(NamedTuple):
     counts: Mapping[str, int]
     inputs: Inputs = NO_INPUTS
     """What this was decided on."""
+    promised_ms: int = NEVER
+    """Where executions go out before rows: stream time goes no further until the next ones, see `promise.py`."""
 
     def of(self, topic: str) -> dict[int, int]:
         """What was taken of one topic, by partition."""
@@ -87,6 +90,8 @@ def read_strategy(key: bytes, value: bytes) -> StrategyRow:
 def put_position(position: Position) -> tuple[bytes, bytes]:
     """The key and the value of the row of the position."""
     fields = {NEXT_OFFSET: position.next_offset, STREAM_MS: position.stream_ms, LOG_NUMBERS: position.log_numbers}
+    if position.promised_ms != NEVER:
+        fields[PROMISED_MS] = position.promised_ms
     fields |= {COUNT + name: total for name, total in position.counts.items()}
     fields |= {f"{INPUT}{topic}/{partition}": offset for (topic, partition), offset in sorted(position.inputs.items())}
     return POSITION_KEY, VERSION_BYTE + long_map(fields)
@@ -102,11 +107,13 @@ def read_position(value: bytes) -> Position:
         raise BadBytesError(f"{min(missing)} is missing in it")
     counts = {name.removeprefix(COUNT): total for name, total in fields.items() if name.startswith(COUNT)}
     inputs = {place: offset for name, offset in fields.items() if (place := _place_in(name))}
-    position = Position(fields[NEXT_OFFSET], fields[STREAM_MS], fields[LOG_NUMBERS], counts, inputs)
+    promised_ms = fields.get(PROMISED_MS, NEVER)
+    position = Position(fields[NEXT_OFFSET], fields[STREAM_MS], fields[LOG_NUMBERS], counts, inputs, promised_ms)
     if position.next_offset < 0 or not 0 <= position.log_numbers <= MAX_STRATEGIES:
         raise BadBytesError(f"{NEXT_OFFSET} or {LOG_NUMBERS} in it is out of bounds")
-    if position.stream_ms != NEVER and not MIN_TS_MS <= position.stream_ms < MAX_TS_MS:
-        raise BadBytesError(f"{STREAM_MS} in it is out of bounds")
+    for name, time_ms in ((STREAM_MS, position.stream_ms), (PROMISED_MS, promised_ms)):
+        if time_ms != NEVER and not MIN_TS_MS <= time_ms < MAX_TS_MS:
+            raise BadBytesError(f"{name} in it is out of bounds")
     return position
 
 

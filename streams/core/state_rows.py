@@ -81,8 +81,8 @@ class StateRows:
         if note_tickers(fires.ticker, self._touched):
             self._ran.update(fires.strategy[fires.ticker == EVERY_TICKER].tolist())
 
-    def encode(self, next_offset: int, inputs: Inputs = NO_INPUTS) -> Rows:
-        """The rows that have changed, and the position; `inputs` as `Position` has them."""
+    def encode(self, next_offset: int, inputs: Inputs = NO_INPUTS, promised_ms: int = NEVER) -> Rows:
+        """The rows that have changed, and the position; `inputs` and `promised_ms` as `Position` has them."""
         index, ts_ms = self._shard.index, max(self._shard.stream_ms, 0)
         index.make_room_for_tickers()
         ran = [index.entries[index.ids[number]] for number in sorted(self._ran)]
@@ -93,7 +93,7 @@ class StateRows:
         strategies = records_of(map(self._strategy_row, self._numbered(ran, unseen)), ts_ms)
         tickers = self._buckets(which, longest, pairs, ts_ms)
         gathered = records_of(gathered_rows.changed(self._shard.gathered, index.ids), ts_ms)
-        position = records_of([self._position_row(next_offset, inputs)], ts_ms)
+        position = records_of([self._position_row(next_offset, inputs, promised_ms)], ts_ms)
         return Rows(self._updates(ts_ms), concatenated([strategies, tickers, gathered, position]))
 
     def _changed(self) -> tuple[Int64s, int, int, list[int]]:
@@ -122,9 +122,9 @@ class StateRows:
         strategy_id, log_number = self._shard.index.ids[entry.number], int(self.log_of[entry.number])
         return put_strategy(StrategyRow(strategy_id, log_number, entry.last_run_ms, entry.floor_ms))
 
-    def _position_row(self, next_offset: int, inputs: Inputs) -> tuple[bytes, bytes]:
+    def _position_row(self, next_offset: int, inputs: Inputs, promised_ms: int) -> tuple[bytes, bytes]:
         shard = self._shard
-        return put_position(Position(next_offset, shard.stream_ms, self.log_numbers, shard.counts, inputs))
+        return put_position(Position(next_offset, shard.stream_ms, self.log_numbers, shard.counts, inputs, promised_ms))
 
     def _buckets(self, which: Int64s, longest: int, pairs: int, ts_ms: int) -> EncodedRecords:
         """The rows of last buckets of some tickers."""

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.core.columns import Ticks
 from streams.core.kernel import CLOCK, NO_TICK
-from streams.core.limits import FOREVER
+from streams.core.limits import FOREVER, NEVER
 
 
 def clock_ticks(times_ms: Sequence[int]) -> Ticks:
@@ -24,6 +25,15 @@ def reaches(ticks: Ticks, time_ms: int) -> int:
     """The first tick that moves stream time up to a time, or past it; behind the last where none does."""
     if time_ms == FOREVER:
         return len(ticks.ticker)
-    moving = (ticks.ticker == CLOCK) | ((ticks.ticker != NO_TICK) & (ticks.moves_price == 1))
-    reaching = moving & (ticks.ts_ms >= time_ms)
+    reaching = moving(ticks) & (ticks.ts_ms >= time_ms)
     return int(reaching.argmax()) if reaching.any() else len(ticks.ticker)
+
+
+def newest_ms(ticks: Ticks) -> int:
+    """The time that stream time comes to by them, if it is not there yet."""
+    return int(ticks.ts_ms[moving(ticks)].max(initial=NEVER))
+
+
+def moving(ticks: Ticks) -> npt.NDArray[np.bool_]:
+    """Which of them move stream time."""
+    return (ticks.ticker == CLOCK) | ((ticks.ticker != NO_TICK) & (ticks.moves_price == 1))

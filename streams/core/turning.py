@@ -17,10 +17,13 @@ from streams.core.ways import first_in
 
 
 class Free(NamedTuple):
-    """How many ticks may be stepped, and whether the next waits for other shards."""
+    """How many ticks may be stepped, and what the next waits for."""
 
     ticks: int
     halted: bool
+    """Other shards."""
+    outran: bool = False
+    """Rows that promise more time, see `promise.py`."""
 
 
 def alone(shard: Shard) -> "Turning":
@@ -32,19 +35,24 @@ class Turning:
     """See the head of this file."""
 
     def __init__(self, shard: Shard, agreement: Agreement) -> None:
-        self.shard, self.agreement = shard, agreement
+        self.shard, self.agreement, self._promised_ms = shard, agreement, NEVER
 
-    def stand(self, ledger: Ledger) -> None:
-        """Take all that was told before this shard was recovered; its strategies come after."""
-        self.agreement.ledger = ledger
-        self.agreement.bind(self.shard.stream_ms)
+    @property
+    def decided_ms(self) -> int:
+        """Up to here buckets may have been decided, by this owner or by one before it that went ahead of its rows."""
+        return max(self.shard.stream_ms, self._promised_ms)
+
+    def stand(self, ledger: Ledger, promised_ms: int = NEVER) -> None:
+        """Take all that was told, and promised, before this shard was recovered; its strategies come after."""
+        self.agreement.ledger, self._promised_ms = ledger, promised_ms
+        self.agreement.bind(self.decided_ms)
         self._bind()
         for decision in ledger.decisions.values():
             self.shard.index.turn(decision.strategy_id, decision.turns)
 
     def take(self, told: Told) -> None:
         """Take what a shard has told, this one included: what comes again changes nothing."""
-        if self.agreement.take(told, self.shard.stream_ms):
+        if self.agreement.take(told, self.decided_ms):
             self._bind()
             self._turn([told])
 
@@ -56,7 +64,7 @@ class Turning:
     def tell(self) -> list[Told]:
         """What goes out with the next checkpoint. It counts here from now on."""
         ways = self.shard.index.ways
-        told = self.agreement.tell({each: ways.wanted[each] for each in ways.unsettled}, self.shard.stream_ms)
+        told = self.agreement.tell({each: ways.wanted[each] for each in ways.unsettled}, self.decided_ms)
         self._bind()
         self._turn(told)
         return told
@@ -74,7 +82,7 @@ class Turning:
     def halts_at_ms(self) -> int:
         """No tick that brings stream time here may be taken yet; NEVER: none at all; FOREVER: any may."""
         stream_ms, index = self.shard.stream_ms, self.shard.index
-        if stream_ms == NEVER and index.ways.unsettled:
+        if self.decided_ms == NEVER and index.ways.unsettled:
             return NEVER
         halts_at_ms = FOREVER
         for strategy_id, bound_ms in index.ways.bounds.items():
@@ -83,16 +91,20 @@ class Turning:
                 halts_at_ms = min(halts_at_ms, NEVER if beyond_ms <= stream_ms else beyond_ms)
         return halts_at_ms
 
-    def free(self, ticks: Ticks, *, begun: bool) -> Free:
-        """How many ticks may be stepped as strategies are now. Where none has begun yet, those that are due turn."""
-        ways, halts_at_ms = self.shard.index.ways, self.halts_at_ms
+    def free(self, ticks: Ticks, *, begun: bool, until_ms: int = FOREVER) -> Free:
+        """How many ticks may be stepped as strategies are now, up to a stream time.
+
+        Where none has begun yet, those strategies that are due turn.
+        """
+        ways, halts_at_ms, count = self.shard.index.ways, self.halts_at_ms, len(ticks.ticker)
+        ahead = count if until_ms == FOREVER else reaches(ticks, until_ms + 1)
         if halts_at_ms == ways.due_ms == FOREVER:
-            return Free(len(ticks.ticker), halted=False)
+            return Free(ahead, halted=False, outran=ahead < count)
         halt, first = reaches(ticks, halts_at_ms), reaches(ticks, NEVER)
-        if not begun and first < halt:
+        if not begun and first < min(halt, ahead):
             self.shard.index.reach(int(ticks.ts_ms[first]))
-        due = reaches(ticks, ways.due_ms)
-        return Free(min(halt, due), halted=halt <= due and halt < len(ticks.ticker))
+        end = min(halt, ahead, reaches(ticks, ways.due_ms))
+        return Free(end, halted=end == halt < count, outran=end == ahead < min(halt, count))
 
     def told_why(self) -> str:
         """Why ticks wait, in words."""

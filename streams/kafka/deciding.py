@@ -17,6 +17,8 @@ from streams.core.executions import Executions, joined
 from streams.core.gathered import Step
 from streams.core.index import LimitError
 from streams.core.journal import Journal
+from streams.core.limits import NEVER
+from streams.core.promise import Promise
 from streams.core.records import NO_RECORDS, EncodedRecords, concatenated, records_of
 from streams.core.shard import Fires
 from streams.core.special_rows import Inputs, Position
@@ -77,6 +79,8 @@ class Tools(NamedTuple):
     asked: Asked = NOBODY
     shadow: bool = False
     """Whether both throttles are compared."""
+    sends_ahead: bool = False
+    """Whether executions go out before the rows that know of them."""
 
 
 class Decided(NamedTuple):
@@ -99,6 +103,7 @@ class Deciding:
         self, partition: int, turning: Turning, rows: StateRows, tools: Tools, position: Position | None = None
     ) -> None:
         self.partition, self.turning, self.shard = partition, turning, turning.shard
+        self.promise = Promise(position.promised_ms if position else NEVER, needed=tools.sends_ahead)
         self._rows, self._layout, self._values, self._encoder, self._clock = rows, *tools[:4]
         asked = tools.asked
         self._decisions = DecisionRecords(self.shard, asked, self._encoder) if asked.anything else None
@@ -150,7 +155,8 @@ class Deciding:
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
         times = [await self._clock.read(run.columns) for run in between.clock]
         turns = self.turning.tell() if with_rows else []
-        flushed, bad, free = self._closed(), list[tuple[RawRun, BadTick]](), FreeRuns(self.turning)
+        flushed, bad = self._closed(), list[tuple[RawRun, BadTick]]()
+        free = FreeRuns(self.turning, self.promise)
         clocked = [self._take_clock(run, each, bad) for run, each in free.clock(between.clock, times)]
         due_by_clock = self._due() if clocked else NO_RECORDS
         taken, steps = list[RawRun](), list[Fired]()
@@ -165,7 +171,7 @@ class Deciding:
         more = self._more()
         by_clock = (flushed, due_by_clock, at_once(self._clocked, clocked, more))
         executions = self._keyed([*by_clock, self._due(), at_once(self._executions, steps, more)])
-        rows = self._outgoing_turns(turns) + self._outgoing_rows(position, inputs) if with_rows else []
+        rows = self._outgoing_rows(position, inputs, free.waiting_ms, turns) if with_rows else []
         told = grouped(letters, self._layout.dead_letters)
         emission = Emission([*executions, *self._told_decisions(taken)], told, rows, position, dict(inputs))
         done = done_of(more, sum(len(run.columns) for run in taken), sum(each.records.count for each in executions))
@@ -233,13 +239,18 @@ class Deciding:
         records = self._decisions.take(place)
         return [Keyed(topics.decisions, self._layout.decisions, records)] if records.count else []
 
-    def _outgoing_rows(self, position: int, inputs: Inputs) -> list[Outgoing]:
-        rows, topics = self._rows.encode(position, inputs), self._layout.topics
-        return self._journal_record(position, inputs) + [
-            Outgoing(topics.changelog(table), self.partition, records)
-            for table, records in zip(rows._fields, rows, strict=True)
-            if records.count
-        ]
+    def _outgoing_rows(self, position: int, inputs: Inputs, waiting_ms: int, turns: Sequence[Told]) -> list[Outgoing]:
+        promised_ms = self.promise.tell(self.shard.stream_ms, waiting_ms)
+        rows, topics = self._rows.encode(position, inputs, promised_ms), self._layout.topics
+        return (
+            self._outgoing_turns(turns)
+            + self._journal_record(position, inputs)
+            + [
+                Outgoing(topics.changelog(table), self.partition, records)
+                for table, records in zip(rows._fields, rows, strict=True)
+                if records.count
+            ]
+        )
 
     def _journal_record(self, position: int, inputs: Inputs) -> list[Outgoing]:
         """What a replay needs to know of this checkpoint, where it took anything but ticks."""

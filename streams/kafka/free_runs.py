@@ -1,14 +1,18 @@
 """The runs of a checkpoint up to where they may be decided now; what comes behind is left to a later one.
 
-An emission ends where strategies turn, and where a shard waits for others to agree on a turn: see `core/turning.py`.
+An emission ends where strategies turn, where a shard waits for others to agree on a turn (`core/turning.py`), and at
+least once where the rows promise no more time (`core/promise.py`).
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from streams.core.columns import Ticks
+from streams.core.limits import NEVER
+from streams.core.promise import Promise
 from streams.core.shard import Shard
-from streams.core.tick_columns import clock_ticks, part_of
-from streams.core.turning import Free, Turning
+from streams.core.tick_columns import clock_ticks, newest_ms, part_of
+from streams.core.turning import Turning
 from streams.kafka.bad_values import Reason
 from streams.kafka.clock_values import judged
 from streams.kafka.fetch import RawRun
@@ -25,20 +29,24 @@ class Clocked(NamedTuple):
 class FreeRuns:
     """Of one emission: clock records first, then ticks. Each run must be stepped before the next is asked for."""
 
-    def __init__(self, turning: Turning) -> None:
-        self._turning, self._shard = turning, turning.shard
+    def __init__(self, turning: Turning, promise: Promise) -> None:
+        self._turning, self._shard, self.promise = turning, turning.shard, promise
         self._begun = False
         self.left_clock: list[RawRun] = []
         self.left_ticks: list[RawRun] = []
         """What may not be decided yet."""
         self.waits_for = ""
         """What that waits for; nothing, where it is only another emission's."""
+        self.outran = False
+        """Whether it waits for rows that promise more time."""
+        self.waiting_ms = NEVER
+        """Then, the newest time of what waits."""
 
     def clock(self, runs: Sequence[RawRun], times: Sequence[list[int | Reason]]) -> Iterator[tuple[RawRun, Clocked]]:
         """The runs of clock records."""
         for at, run in enumerate(runs):
             clocked = clocked_by(self._shard, times[at])
-            free = self._free(self._turning.free(clock_ticks([*clocked.times_ms.values()]), begun=self._begun))
+            free = self._free(clock_ticks([*clocked.times_ms.values()]))
             end = [*clocked.times_ms, len(run.columns)][free]
             good = {row: ts_ms for row, ts_ms in clocked.times_ms.items() if row < end}
             yield run, Clocked(good, [each for each in clocked.bad if each.row < end])
@@ -50,21 +58,32 @@ class FreeRuns:
         """The runs of ticks; none where clock records wait before them."""
         if self.left_clock:
             self.left_ticks = [*runs]
+            self._wait(decoded)
             return
         for at, (run, ticks) in enumerate(zip(runs, decoded, strict=True)):
-            end = self._free(self._turning.free(ticks.ticks, begun=self._begun))
+            end = self._free(ticks.ticks)
             if end == len(run.columns):
                 yield run, ticks
                 continue
             first, rest = cut(run, end)
             self.left_ticks = [rest, *runs[at + 1 :]]
+            self._wait(decoded[at:])
             yield first, TickRun(part_of(ticks.ticks, 0, end), [each for each in ticks.bad if each.row < end])
             return
 
-    def _free(self, free: Free) -> int:
+    def _free(self, ticks: Ticks) -> int:
+        """How many of them may be decided."""
+        free = self._turning.free(ticks, begun=self._begun, until_ms=self.promise.until_ms)
         self._begun = True
         self.waits_for = self._turning.told_why() if free.halted else ""
+        if free.outran:
+            self.outran, self.waiting_ms = True, newest_ms(ticks)
         return free.ticks
+
+    def _wait(self, decoded: Sequence[TickRun]) -> None:
+        """These wait too, or some of them."""
+        if self.outran:
+            self.waiting_ms = max(self.waiting_ms, *(newest_ms(each.ticks) for each in decoded))
 
 
 def clocked_by(shard: Shard, times: list[int | Reason]) -> Clocked:

@@ -29,6 +29,8 @@ class News:
         """Those taken in that have no dead letter yet."""
         self.waits_for = ""
         """What time, and with it the next tick, waits for. Nothing is wrong then: something will be told."""
+        self.outran = False
+        """Whether time waits for rows that promise more of it."""
 
     @property
     def is_waiting(self) -> bool:
@@ -37,7 +39,12 @@ class News:
 
     def may_be_taken(self, deciding: Deciding) -> bool:
         """Whether a checkpoint should be made for it, or for what the shard has to tell others."""
-        return bool(self.waiting or (self.clock and not self.waits_for) or deciding.turning.has_to_tell)
+        clock = self.clock and not self.waits_for and not self.outran
+        return bool(self.waiting or clock or deciding.turning.has_to_tell)
+
+    def lets_ticks(self, *, rows: bool) -> bool:
+        """Whether ticks may be decided. Those that outran what is promised are shown once more to the next rows."""
+        return not self.waits_for and (rows or not self.outran)
 
     def take(self, deciding: Deciding) -> list[RawRun]:
         """Put in force what is told, keep what was refused for the dead letters, and return the clock records."""
@@ -54,7 +61,7 @@ class News:
 
     def put_back(self, partition: int, free: FreeRuns) -> None:
         """What could not be taken comes first again, and may have to wait."""
-        self.waits_for = free.waits_for
+        self.waits_for, self.outran = free.waits_for, free.outran
         if free.left_clock:
             self.clock.put_back(free.left_clock)
             self.inputs[CLOCK, partition] = free.left_clock[0].start

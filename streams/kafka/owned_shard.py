@@ -243,7 +243,7 @@ class OwnedShard:
             await woken_within(self._wake, wait_s)
         # Strategies change between two checkpoints only, see `deciding.py`; and time with them.
         clock = news.take(deciding) if self._is_whole else []
-        taken = [] if news.waits_for else runs.take()
+        taken = runs.take() if news.lets_ticks(rows=outbox.wants_rows) else []
         something = taken or clock or news.refusals or outbox.due_in_s == 0 or deciding.has_more
         if self.state is not State.RUNNING or not something:
             return None
@@ -251,14 +251,14 @@ class OwnedShard:
 
     def _may_go_on(self, deciding: Deciding) -> bool:
         """Whether there is something to decide, or to take in, or to tell."""
-        ticks, between = self._runs and not self.news.waits_for, self._is_whole and self.news.may_be_taken(deciding)
-        return bool(ticks or between or deciding.has_closed)
+        news, ticks = self.news, self._runs and self.news.lets_ticks(rows=self._outbox.wants_rows)
+        return bool(ticks or (self._is_whole and news.may_be_taken(deciding)) or deciding.has_closed)
 
     @property
     def _hurries(self) -> bool:
         """Whether rows should not wait until they are due."""
         tells = self.deciding and self.deciding.turning.has_to_tell
-        return bool(self.news.is_waiting or tells) or self._decided >= self.drains_to
+        return bool(self.news.is_waiting or self.news.outran or tells) or self._decided >= self.drains_to
 
     async def _send_last_rows(self, deciding: Deciding) -> None:
         """Those that the next owner needs, so that nothing is sent twice."""
@@ -286,7 +286,8 @@ class OwnedShard:
 
     def _is_true(self, gathered: Sequence[Decided], seconds: float) -> None:
         """These have been made true."""
-        self.trouble = ""
+        self.trouble, self.news.outran = "", False
+        gathered[-1].free.promise.keep()
         self._wake.set()
         self.committed = gathered[-1].emission.position
         self.clock.committed = gathered[-1].emission.inputs.get((CLOCK, self.partition), self.clock.committed)

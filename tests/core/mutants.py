@@ -25,7 +25,7 @@ def mutated(mutant: Mutant, text: str) -> str:
 
 MUTANTS: Final = (
     # What one tick is to one pair.
-    Mutant("a pair fires again within its bucket", "kernel.py", "elif bucket > last:", "elif bucket >= last:"),
+    Mutant("a pair fires again within its bucket", "kernel.py", "elif bucket > last and", "elif bucket >= last and"),
     Mutant("what is late counts as a duplicate", "kernel.py", "elif bucket == last:", "elif bucket <= last:"),
     # When a row must be looked at.
     Mutant(
@@ -58,7 +58,7 @@ MUTANTS: Final = (
     Mutant(
         "late ticks of a row are counted with every pair of it",
         "kernel.py",
-        "if rules.now_bucket[rule] < pairs.last_bucket[j]:",
+        "if rules.now_bucket[rule] != pairs.last_bucket[j]:",
         "if rules.now_bucket[rule] != FOREVER:",
     ),
     Mutant(
@@ -110,8 +110,8 @@ MUTANTS: Final = (
     Mutant(
         "a change does not make whole strategies due",
         "index.py",
-        "            self._start(entry, universe)\n        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER\n",
-        "            self._start(entry, universe)\n",
+        "            self._decide_in(entry, entry.turn)\n        self.columns.scalars[Scalars.LEVEL_DUE] = NEVER\n",
+        "            self._decide_in(entry, entry.turn)\n",
     ),
     # Update tracking.
     Mutant(

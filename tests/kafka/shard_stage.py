@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from streams.core.events import Strategy
+from streams.core.limits import FOREVER
+from streams.core.promise import Promise
 from streams.core.records import NO_RECORDS
 from streams.core.special_rows import Inputs
 from streams.instruments import Done, Held, ShardStatus, Unheard
@@ -62,7 +64,7 @@ def decided_at(position: int, *, executions: bool = True, rows: bool = True, tic
 def all_free() -> FreeRuns:
     """Says that nothing was left."""
     nobody: Any = SimpleNamespace(shard=None)
-    return FreeRuns(nobody)
+    return FreeRuns(nobody, Promise())
 
 
 def names(outgoing: Sequence[Outgoing | Keyed]) -> list[str]:
@@ -149,10 +151,12 @@ class NotingDeciding:
         self.problem = ""
         self.answers: deque[Exception | None] = deque()
         """What the next ones fail with; None: they do not."""
+        self.outran_from = FOREVER
+        """Runs from this offset on must wait for rows that promise more time."""
         self.free = asyncio.Event()
         self.free.set()
         index = SimpleNamespace(tickers=SimpleNamespace(count=1), pairs=2, nbytes=3)
-        self.shard = SimpleNamespace(index=index)
+        self.shard = SimpleNamespace(index=index, shadow=None)
         self.turning = SimpleNamespace(has_to_tell=False)
         self.has_closed = False
         """Whether a change has closed what was gathered, until it is decided."""
@@ -190,7 +194,10 @@ class NotingDeciding:
         if error is not None:
             raise error
         self.has_closed = False
+        left = [each for each in runs if each.start >= self.outran_from]
+        position = left[0].start if left else position
         decided = decided_at(position, rows=with_rows, ticks=sum(len(each.columns) for each in runs))
+        decided.free.left_ticks, decided.free.outran = left, bool(left)
         return decided._replace(emission=decided.emission._replace(inputs=dict(inputs)))
 
     @property

@@ -34,10 +34,11 @@ MINE, OTHER = 0, 1
 class Stage:
     """One shard of two, at home of all strategies; the tests speak for the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sends_ahead: bool = False) -> None:
         shard = Shard(CONDITIONS, alone=False)
         letters = {TOPICS.dead_letters(topic): 1 for topic in (TOPICS.ticks, TOPICS.clock)}
-        tools = Tools(Layout(TOPICS, 1, letters), TickValues(FileSchemas()), ENCODER, ClockValues(FileSchemas()))
+        values = TickValues(FileSchemas()), ENCODER, ClockValues(FileSchemas())
+        tools = Tools(Layout(TOPICS, 1, letters), *values, sends_ahead=sends_ahead)
         self.turning = Turning(shard, Agreement(MINE, 2, lambda _: True))
         self.deciding = Deciding(MINE, self.turning, StateRows(shard), tools)
         self.deciding.stand(Strategy("s", "1m", frozenset({"A", "B"})))
@@ -157,3 +158,28 @@ def test_a_shard_without_a_tick_waits_before_its_first_one(with_tick: bool) -> N
     stage.wants_the_whole()
     decided = stage.decide(ticks(1, HOUR_MS + 1))
     assert decided.ticks == int(with_tick)
+
+
+def test_at_least_once_no_tick_is_decided_before_rows_have_promised_its_time() -> None:
+    stage = Stage(sends_ahead=True)
+    runs = ticks(0, HOUR_MS), ticks(1, HOUR_MS + 30_000)
+    first = stage.decide(*runs)
+    assert (modes(first), left(first), first.free.outran) == ([], ([], [(0, 1), (1, 2)]), True)
+    assert (position(first).next_offset, position(first).promised_ms) == (0, HOUR_MS + 90_000)
+    assert first.free.waits_for == ""  # nothing that others would have to do
+    assert modes(stage.decide(*runs, with_rows=False)) == []  # the rows are not true yet
+    first.free.promise.keep()
+    second = stage.decide(*runs, ticks(2, HOUR_MS + 90_000, HOUR_MS + 90_001), with_rows=False)
+    assert (modes(second), left(second)) == ([("per_ticker", 0), ("per_ticker", 60_000)], ([], [(3, 4)]))
+    assert second.free.outran
+
+
+def test_at_least_once_clock_records_are_bound_by_what_is_promised_too() -> None:
+    stage = Stage(sends_ahead=True)
+    stage.decide(ticks(0, HOUR_MS)).free.promise.keep()
+    run = clocks(0, HOUR_MS + 1, HOUR_MS + 70_000)
+    waits = stage.decide(ticks(0, HOUR_MS), clock=(run,))
+    assert (left(waits), waits.free.outran) == (([(1, 2)], [(0, 1)]), True)
+    assert position(waits).promised_ms == HOUR_MS + 130_000
+    waits.free.promise.keep()
+    assert left(stage.decide(*waits.free.left_ticks, clock=tuple(waits.free.left_clock))) == ([], [])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from streams.core.limits import FOREVER
 from streams.kafka.bad_values import Reason
 from streams.kafka.strategy_book import Place, Refusal
 from streams.kafka.whole_topic import Record
@@ -104,5 +105,41 @@ def test_letters_wait_for_the_rows_and_are_not_lost() -> None:
         stage.shard.wake()
         stage.transaction.free.set()
         await until(lambda: any(asked.refusals for asked in stage.deciding.asked))
+
+    staged(story, ahead=True, interval_s=1000.0)
+
+
+def test_ticks_that_outran_what_is_promised_wait_for_the_rows_that_are_on_their_way() -> None:
+    async def story(stage: Stage) -> None:
+        stage.deciding.outran_from = 1
+        stage.starts(0)
+        stage.transaction.free.clear()
+        await stage.shard.put(run(0, 1))
+        await until(lambda: "commit" in stage.transaction.calls())
+        await stage.shard.put(run(1, 2))
+        await until(lambda: len(stage.deciding.asked) == 2)
+        await at_rest()
+        assert len(stage.deciding.asked) == 2  # it is not asked again and again
+        assert stage.moves()
+        stage.deciding.outran_from = FOREVER
+        stage.transaction.free.set()
+        await until(lambda: stage.shard.committed == 2)
+
+    staged(story, ahead=True)
+
+
+def test_rows_that_promise_more_time_wait_for_no_interval_and_see_what_waits() -> None:
+    async def story(stage: Stage) -> None:
+        stage.deciding.outran_from = 1
+        stage.starts(0)
+        await stage.shard.put(run(0, 1))
+        await until(lambda: stage.shard.committed == 1)
+        before = len(stage.transaction.true)
+        await stage.shard.put(run(1, 2))
+        await until(lambda: len(stage.transaction.true) > before)
+        stage.deciding.outran_from = FOREVER
+        await until(lambda: stage.first.true[-1] == "x2")
+        assert stage.deciding.runs[-1] == (1, 2)
+        assert stage.shard.committed == 1  # its own rows are not due
 
     staged(story, ahead=True, interval_s=1000.0)
