@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streams.core.asked import Asked
 from streams.errors import InputError
 from streams.settings import KNOWN, Settings, describe, markdown_table
-from streams.topic_names import INPUTS
+from streams.topic_names import INPUTS, OUTPUTS
 
 OTHERS = {
     "TICKGATE_BROKER": ("a:1, [::1]:2", "a:1,[::1]:2"),
@@ -273,7 +273,7 @@ def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> No
     )
     assert topics.dead_letters(topics.ticks) == "w7.ticks.dlq"
     assert topics.changelogs == ("w7.app-last_update-changelog", "w7.app-last_bucket-changelog")
-    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + 4 + 2 + 2
+    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + len(OUTPUTS) + 2 + 2
 
 
 def test_environments_and_applications_form_groups_of_their_own() -> None:

@@ -36,4 +36,5 @@ def newest_ms(ticks: Ticks) -> int:
 
 def moving(ticks: Ticks) -> npt.NDArray[np.bool_]:
     """Which of them move stream time."""
-    return (ticks.ticker == CLOCK) | ((ticks.ticker != NO_TICK) & (ticks.moves_price == 1))
+    found: npt.NDArray[np.bool_] = (ticks.ticker == CLOCK) | ((ticks.ticker != NO_TICK) & (ticks.moves_price == 1))
+    return found

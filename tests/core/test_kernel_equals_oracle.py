@@ -79,17 +79,17 @@ def test_a_pair_that_an_edit_made_late_is_late_also_after_every_row_was_looked_a
 def test_a_late_tick_of_a_bucket_before_the_turn_to_pairs_fires_nothing() -> None:
     oracle, shard = Oracle(CONDITIONS), Shard(CONDITIONS)
     events: list[Event] = [
+        Tick("C", 800_000),
         Strategy("s", "1m", frozenset({"A", "B"}), mode=Mode.LEGACY),
-        Tick("A", 600_000),
-        Tick("C", 690_000),
+        Tick("C", 810_000),
         Strategy("s", "1m", frozenset({"A", "B"}), version=2),
-        Tick("B", 730_000),
-        Tick("A", 700_000),  # the whole did not run in its bucket, and by pairs it is not decided
-        Tick("A", 740_000),
+        Tick("B", 850_000),
+        Tick("A", 700_000),
+        Tick("A", 860_000),
     ]
     fires = fires_of_shard(shard, events, [])
     assert fires == fires_of_oracle(oracle, events)
-    assert [(fire.ticker, fire.bucket_ms) for fire in fires] == [("", 600_000), ("B", 720_000), ("A", 720_000)]
+    assert [(fire.ticker, fire.bucket_ms) for fire in fires] == [("B", 840_000), ("A", 840_000)]
     assert shard.counts["late"] == 1
     assert_same(oracle, shard)
 

@@ -63,6 +63,7 @@ def test_every_record_is_written_with_the_id_of_its_schema(schemas: Schemas) -> 
         "dead_letter": 8,
         "decision": 9,
         "journal": 10,
+        "turn": 11,
     }
 
 
