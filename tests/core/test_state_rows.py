@@ -113,7 +113,14 @@ def assert_rows_say_all(worker: Worker) -> None:
         row = strategies.get(entry.strategy.strategy_id)
         assert (entry.last_run_ms, entry.floor_ms) == ((row.last_run_ms, row.floor_ms) if row else (NEVER, NEVER))
     position = read_position(latest[POSITION_KEY] or b"")
-    assert position == (worker.position, worker.shard.stream_ms, len({*log_of.values()}), worker.shard.counts, {}, NEVER)
+    assert position == (
+        worker.position,
+        worker.shard.stream_ms,
+        len({*log_of.values()}),
+        worker.shard.counts,
+        {},
+        NEVER,
+    )
     updates = state_of_shard(worker.shard)[0]
     assert worker.logs.last_update.latest() == {key_of(name): update_row(ts_ms) for name, ts_ms in updates.items()}
     floors = {strategy_id: row.floor_ms for strategy_id, row in strategies.items() if row.floor_ms > NEVER}
