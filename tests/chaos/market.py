@@ -39,7 +39,7 @@ VERSIONS_OF_ONE: Final = 1_000
 
 BAD_EVERY: Final = 90
 CLOCK_EVERY: Final = 40
-FLAGS_EVERY: Final = 150
+FLAGS_EVERY: Final = 300
 """Ticks between two of them, in the mean."""
 
 SETTLED_MS: Final = 120_000

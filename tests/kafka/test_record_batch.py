@@ -268,6 +268,18 @@ def test_without_checksums_a_batch_is_believed() -> None:
     assert len(seen_by_us(Response(patched(GOOD, crc=1), 0, check_sums=False))[0]) == 2
 
 
+def test_an_end_of_a_transaction_that_states_no_checksum_is_believed_and_nothing_else_is() -> None:
+    """The embedded broker writes it so."""
+    end = marker(COMMIT, 7, 2)
+    found = Response(GOOD + patched(end, crc=0), 0)
+    assert (seen_by_us(found)[1], found.bad) == (3, None)
+    for bad in (patched(end, crc=1), patched(GOOD, crc=0)):
+        response = Response(bad, 0)
+        assert seen_by_us(response)[0] == []
+        assert response.bad is not None
+        assert response.bad.reason == REASONS[FAULT.CHECKSUM]
+
+
 @pytest.mark.parametrize("packed", [snappy_encode(BODY), bytes(cramjam.snappy.compress_raw(BODY))])
 def test_snappy_is_read_with_javas_frame_and_without(packed: bytes) -> None:
     data = with_body(packed, 2, attributes=SNAPPY, base_ts=1_760_000_000_000)
