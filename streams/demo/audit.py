@@ -1,7 +1,8 @@
 """Was anything lost or repeated? Makes the ticks that were sent once more, decides them here, and compares.
 
 Nothing of the worker's is asked: the ticks come out of the plan, as the feed made them, and go through the core by
-themselves, partition by partition.
+themselves, partition by partition. When the feed has ended, clock records move the time on: what whole strategies fire
+by that may be there, or not yet.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,8 @@ import numpy as np
 from streams.core.events import Strategy
 from streams.core.plan import decode_plan
 from streams.core.records import EncodedRecords, by_partition
-from streams.core.shard import Shard
+from streams.core.shard import Shard, Ticks
+from streams.core.tick_columns import clock_ticks
 from streams.feeds.encoded_ticks import SCHEMA_ID, TickEncoder
 from streams.feeds.sender import crc32_of
 from streams.feeds.synthetic import Plan, parts, ticker_names
@@ -42,6 +44,8 @@ class Given(NamedTuple):
     """In force before the first tick."""
     partitions: int
     """Of the topic of ticks."""
+    clock: Sequence[tuple[int, int]] = ()
+    """Partition and time of each clock record."""
 
 
 class Audit(NamedTuple):
@@ -78,20 +82,21 @@ def pairs_of(execution: Mapping[str, Any]) -> list[Pair]:
 def audited(given: Given, crc32: str, fired: Mapping[Pair, int]) -> Audit:
     """Hold what fired, and how often, against what was given; `crc32` is what the feed says of its ticks."""
     encoder = TickEncoder(ticker_names(given.plan.tickers))
-    expected = set(expected_pairs(given))
+    shards = shards_of(given)
+    expected = set(expected_pairs(given, shards))
+    possible = {pair for partition, ts_ms in given.clock for pair in _named(shards[partition], clock_ticks([ts_ms]))}
     return Audit(
         expected=len(expected),
         lost=len(expected - fired.keys()),
         repeated=sum(fired.values()) - len(fired),
-        unexpected=len(fired.keys() - expected),
+        unexpected=len(fired.keys() - expected - possible),
         same_ticks=crc32_of(given.plan, encoder, given.ticks) == crc32,
     )
 
 
-def expected_pairs(given: Given) -> Iterator[Pair]:
-    """Every pair that must fire."""
+def expected_pairs(given: Given, shards: Sequence[Shard]) -> Iterator[Pair]:
+    """Every pair that must fire. The shards take all ticks."""
     encoder = TickEncoder(ticker_names(given.plan.tickers))
-    shards = [_shard(partition, given) for partition in range(given.partitions)]
     left = given.ticks
     for part in parts(given.plan):
         records = encoder.records(part)
@@ -101,6 +106,11 @@ def expected_pairs(given: Given) -> Iterator[Pair]:
             return
         for partition, its in by_partition(first, given.partitions):
             yield from _fired(shards[partition], its)
+
+
+def shards_of(given: Given) -> list[Shard]:
+    """One for each partition, as the worker has them."""
+    return [_shard(partition, given) for partition in range(given.partitions)]
 
 
 def _shard(partition: int, given: Given) -> Shard:
@@ -120,5 +130,9 @@ def _fired(shard: Shard, records: EncodedRecords) -> Iterator[Pair]:
     plan = decode_plan(FileSchemas().schema(SCHEMA_ID))
     ticks, faults = shard.from_values(records.data, records.value_start, records.value_end, plan, SCHEMA_ID)
     assert not faults.any(), "the feed sends only ticks that are sound"
+    yield from _named(shard, ticks)
+
+
+def _named(shard: Shard, ticks: Ticks) -> Iterator[Pair]:
     for fire in shard.named(shard.step(ticks)):
         yield Pair(fire.strategy_id, fire.ticker, fire.bucket_ms)

@@ -18,6 +18,9 @@ from streams.errors import InputError
 from streams.feeds.synthetic import Plan, ticker_names
 from streams.feeds.synthetic_strategies import made_up_strategies
 from streams.kafka.brokers import EmbeddedBroker
+from streams.kafka.codec import Decoder
+from streams.kafka.registry import FileSchemas
+from streams.kafka.whole_topic import read_whole
 from streams.settings import Settings
 
 READY_TIMEOUT_S: Final = 120.0
@@ -91,10 +94,17 @@ def demonstrate(plan: Plan, strategies: int, show: Show, stopped: Callable[[], b
         worker_exit = demo.worker.end()
         demo.reader.read_to_end()
         show.say("Making the same ticks again, and holding what fired against what must fire …")
-        given = Given(plan, sent["ticks"], demo.strategies, demo.partitions)
+        given = Given(plan, sent["ticks"], demo.strategies, demo.partitions, clock_of(demo.settings))
         audit = audited(given, sent["crc32"], demo.reader.fired)
         told = (demo.reader.executions, len(demo.reader.fired), audit, worker_exit)
         return Summary(sent["ticks"], sent["not_delivered"], sent["seconds"], reading, *told)
+
+
+def clock_of(settings: Settings) -> list[tuple[int, int]]:
+    """Partition and time of each clock record: workers write them when the feed has ended."""
+    decoder = Decoder(FileSchemas(), "clock")
+    records = read_whole(settings.broker, settings.topics.clock)
+    return [(record.partition, decoder.decode(record.value, record.headers)["ts"]) for record in records]
 
 
 @contextmanager

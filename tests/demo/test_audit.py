@@ -7,7 +7,7 @@ import pytest
 
 from streams.core.events import Tick
 from streams.core.oracle import Oracle
-from streams.demo.audit import Given, Pair, audited, expected_pairs, pairs_of
+from streams.demo.audit import Given, Pair, audited, expected_pairs, pairs_of, shards_of
 from streams.feeds.encoded_ticks import TickEncoder
 from streams.feeds.sender import crc32_of
 from streams.feeds.synthetic import CONDITIONS, PART_TICKS, Plan, parts, ticker_names
@@ -47,7 +47,7 @@ def fired_by_oracle(partitions: int) -> set[Pair]:
 
 @pytest.mark.parametrize("partitions", [1, 4])
 def test_what_must_fire_is_what_the_oracle_fires(partitions: int) -> None:
-    expected = list(expected_pairs(given(partitions)))
+    expected = list(expected_pairs(given(partitions), shards_of(given(partitions))))
     assert len(expected) == len(set(expected)) > 1_000
     assert set(expected) == fired_by_oracle(partitions)
     assert any(not pair.ticker for pair in expected)
@@ -58,20 +58,20 @@ def crc32(ticks: int = TICKS) -> str:
 
 
 def test_all_of_it_once_passes() -> None:
-    audit = audited(given(), crc32(), Counter(expected_pairs(given())))
+    audit = audited(given(), crc32(), Counter(expected_pairs(given(), shards_of(given()))))
     assert audit.passed
     assert str(audit) == f"lost 0, repeated 0, of {audit.expected:,} pairs"
 
 
 def test_a_pair_that_is_missing_is_lost() -> None:
-    fired = Counter(expected_pairs(given()))
+    fired = Counter(expected_pairs(given(), shards_of(given())))
     del fired[next(iter(fired))]
     audit = audited(given(), crc32(), fired)
     assert (audit.lost, audit.repeated, audit.unexpected, audit.passed) == (1, 0, 0, False)
 
 
 def test_a_pair_that_fired_three_times_is_repeated_twice() -> None:
-    fired = Counter(expected_pairs(given()))
+    fired = Counter(expected_pairs(given(), shards_of(given())))
     fired[next(iter(fired))] += 2
     audit = audited(given(), crc32(), fired)
     assert (audit.lost, audit.repeated, audit.unexpected, audit.passed) == (0, 2, 0, False)
@@ -79,15 +79,30 @@ def test_a_pair_that_fired_three_times_is_repeated_twice() -> None:
 
 
 def test_a_pair_that_must_not_fire_is_told() -> None:
-    fired = Counter(expected_pairs(given()))
+    fired = Counter(expected_pairs(given(), shards_of(given())))
     fired[Pair("s00001", "NONE", 0)] = 1
     audit = audited(given(), crc32(), fired)
     assert (audit.lost, audit.repeated, audit.unexpected, audit.passed) == (0, 0, 1, False)
     assert "not expected 1" in str(audit)
 
 
+def test_what_a_clock_record_fires_behind_the_ticks_may_be_there_or_not_and_no_more() -> None:
+    shards = shards_of(given())
+    fired = Counter(expected_pairs(given(), shards))
+    time_ms = max(shard.stream_ms for shard in shards) + 60_000
+    by_clock = [
+        Pair(each.strategy_id, "", each.bucket_ms) for shard in shards for each in shard.named(shard.clock(time_ms))
+    ]
+    assert by_clock
+    clocked = given()._replace(clock=[(partition, time_ms) for partition in range(4)])
+    assert audited(clocked, crc32(), fired).passed
+    fired.update(by_clock)
+    assert audited(clocked, crc32(), fired).passed
+    assert audited(given(), crc32(), fired).unexpected == len(by_clock)
+
+
 def test_other_ticks_than_those_of_the_plan_do_not_pass() -> None:
-    audit = audited(given(), crc32(TICKS - 1), Counter(expected_pairs(given())))
+    audit = audited(given(), crc32(TICKS - 1), Counter(expected_pairs(given(), shards_of(given()))))
     assert (audit.same_ticks, audit.passed) == (False, False)
     assert "not those of the plan" in str(audit)
 
