@@ -83,7 +83,7 @@ class FreeRuns:
     def _wait(self, decoded: Sequence[TickRun]) -> None:
         """These wait too, or some of them."""
         if self.outran:
-            self.waiting_ms = max(self.waiting_ms, *(newest_ms(each.ticks) for each in decoded))
+            self.waiting_ms = max([self.waiting_ms, *(newest_ms(each.ticks) for each in decoded)])
 
 
 def clocked_by(shard: Shard, times: list[int | Reason]) -> Clocked:

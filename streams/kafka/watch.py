@@ -86,10 +86,10 @@ class Watch:
 
     async def _have_it_read_again(self, tp: TP, offset: int, position: int) -> None:
         log.warning("%s, partition %d: %d to %d were read and did not arrive", tp.topic, tp.partition, offset, position)
-        for book in self._books:
-            if tp.topic == book.topic:
-                await complete(self._make_reader, book.logs())
-                await book.caught_up()
-                self._shards.refresh()
-        if tp.topic == self._consumer().ticks_topic:
+        book = next((each for each in self._books if each.topic == tp.topic), None)
+        if book is None:
             await self._consumer().seek(tp, offset)
+            return
+        await complete(self._make_reader, book.logs())
+        await book.caught_up()
+        self._shards.refresh()

@@ -110,7 +110,7 @@ class Market:
 
     def _flag(self) -> Sent:
         """The throttle's flag, for all, for some or for one; or a record that sets nothing."""
-        scope, value = self.pick.choice([*Scope]), self.pick.choice([True, False, None])
+        scope, value = self.pick.choice([*Scope]), self.pick.choice([True, True, False, None])
         target = self.pick.choice(self.ids) if scope is Scope.STRATEGY else ""
         control = Control(PER_TICKER_THROTTLE, value, scope, target, self.pick.choice((10.0, 40.0)))
         good = self._encoder.encode("control", control_records.record_of(control, self.now_ms))

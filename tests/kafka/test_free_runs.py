@@ -181,5 +181,7 @@ def test_at_least_once_clock_records_are_bound_by_what_is_promised_too() -> None
     waits = stage.decide(ticks(0, HOUR_MS), clock=(run,))
     assert (left(waits), waits.free.outran) == (([(1, 2)], [(0, 1)]), True)
     assert position(waits).promised_ms == HOUR_MS + 130_000
+    alone = stage.decide(clock=tuple(waits.free.left_clock))
+    assert (left(alone), alone.free.waiting_ms) == (([(1, 2)], []), HOUR_MS + 70_000)
     waits.free.promise.keep()
     assert left(stage.decide(*waits.free.left_ticks, clock=tuple(waits.free.left_clock))) == ([], [])

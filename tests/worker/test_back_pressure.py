@@ -55,7 +55,7 @@ class Decides:
     """Decides at once, and holds nothing."""
 
     turning = SimpleNamespace(has_to_tell=False)
-    shard = SimpleNamespace(index=SimpleNamespace(tickers=SimpleNamespace(count=0), pairs=0, nbytes=0))
+    shard = SimpleNamespace(index=SimpleNamespace(tickers=SimpleNamespace(count=0), pairs=0, nbytes=0), shadow=None)
     has_closed = has_more = False
 
     def __init__(self) -> None:
