@@ -25,16 +25,20 @@ class Promise:
         """Go on from what the rows hold. Where it is not needed it binds nobody, and stays as it was."""
         self._needed = needed
         self._kept_ms = self._told_ms = kept_ms
-        self._reached_ms = NEVER
+        self._reached_ms = self._waiting_ms = NEVER
 
     @property
     def until_ms(self) -> int:
         """How far stream time may go now."""
         return min(self._kept_ms, self._told_ms) if self._needed else FOREVER
 
-    def tell(self, reached_ms: int, waiting_ms: int) -> int:
-        """What the next rows hold, given the stream time and the newest tick that waits."""
-        newest_ms = max(reached_ms, waiting_ms)
+    def must_reach(self, time_ms: int) -> None:
+        """Something waits that brings this time."""
+        self._waiting_ms = max(self._waiting_ms, time_ms)
+
+    def tell(self, reached_ms: int) -> int:
+        """What the next rows hold, given the stream time."""
+        newest_ms = max(reached_ms, self._waiting_ms)
         if self._needed and newest_ms != NEVER:
             pace_ms = reached_ms - self._reached_ms if self._reached_ms != NEVER else 0
             self._told_ms = min(newest_ms + max(LEAD_MS, 2 * pace_ms), MAX_TS_MS - 1)

@@ -171,7 +171,7 @@ class Deciding:
         more = self._more()
         by_clock = (flushed, due_by_clock, at_once(self._clocked, clocked, more))
         executions = self._keyed([*by_clock, self._due(), at_once(self._executions, steps, more)])
-        rows = self._outgoing_rows(position, inputs, free.waiting_ms, turns) if with_rows else []
+        rows = self._outgoing_rows(position, inputs, turns) if with_rows else []
         told = grouped(letters, self._layout.dead_letters)
         emission = Emission([*executions, *self._told_decisions(taken)], told, rows, position, dict(inputs))
         done = done_of(more, sum(len(run.columns) for run in taken), sum(each.records.count for each in executions))
@@ -239,8 +239,8 @@ class Deciding:
         records = self._decisions.take(place)
         return [Keyed(topics.decisions, self._layout.decisions, records)] if records.count else []
 
-    def _outgoing_rows(self, position: int, inputs: Inputs, waiting_ms: int, turns: Sequence[Told]) -> list[Outgoing]:
-        promised_ms = self.promise.tell(self.shard.stream_ms, waiting_ms)
+    def _outgoing_rows(self, position: int, inputs: Inputs, turns: Sequence[Told]) -> list[Outgoing]:
+        promised_ms = self.promise.tell(self.shard.stream_ms)
         rows, topics = self._rows.encode(position, inputs, promised_ms), self._layout.topics
         return (
             self._outgoing_turns(turns)

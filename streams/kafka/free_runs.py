@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from streams.core.columns import Ticks
-from streams.core.limits import NEVER
 from streams.core.promise import Promise
 from streams.core.shard import Shard
 from streams.core.tick_columns import clock_ticks, newest_ms, part_of
@@ -39,8 +38,6 @@ class FreeRuns:
         """What that waits for; nothing, where it is only another emission's."""
         self.outran = False
         """Whether it waits for rows that promise more time."""
-        self.waiting_ms = NEVER
-        """Then, the newest time of what waits."""
 
     def clock(self, runs: Sequence[RawRun], times: Sequence[list[int | Reason]]) -> Iterator[tuple[RawRun, Clocked]]:
         """The runs of clock records."""
@@ -52,13 +49,13 @@ class FreeRuns:
             yield run, Clocked(good, [each for each in clocked.bad if each.row < end])
             if end < len(run.columns):
                 self.left_clock = [cut(run, end)[1], *runs[at + 1 :]]
+                self._wait(clock_ticks([*clocked.times_ms.values()]))
                 return
 
     def ticks(self, runs: Sequence[RawRun], decoded: Sequence[TickRun]) -> Iterator[tuple[RawRun, TickRun]]:
         """The runs of ticks; none where clock records wait before them."""
         if self.left_clock:
             self.left_ticks = [*runs]
-            self._wait(decoded)
             return
         for at, (run, ticks) in enumerate(zip(runs, decoded, strict=True)):
             end = self._free(ticks.ticks)
@@ -67,7 +64,7 @@ class FreeRuns:
                 continue
             first, rest = cut(run, end)
             self.left_ticks = [rest, *runs[at + 1 :]]
-            self._wait(decoded[at:])
+            self._wait(*(each.ticks for each in decoded[at:]))
             yield first, TickRun(part_of(ticks.ticks, 0, end), [each for each in ticks.bad if each.row < end])
             return
 
@@ -76,14 +73,13 @@ class FreeRuns:
         free = self._turning.free(ticks, begun=self._begun, until_ms=self.promise.until_ms)
         self._begun = True
         self.waits_for = self._turning.told_why() if free.halted else ""
-        if free.outran:
-            self.outran, self.waiting_ms = True, newest_ms(ticks)
+        self.outran = free.outran
         return free.ticks
 
-    def _wait(self, decoded: Sequence[TickRun]) -> None:
-        """These wait too, or some of them."""
+    def _wait(self, *ticks: Ticks) -> None:
+        """These wait, or some of them: where it is for time, let the next promise reach as far."""
         if self.outran:
-            self.waiting_ms = max([self.waiting_ms, *(newest_ms(each.ticks) for each in decoded)])
+            self.promise.must_reach(max(map(newest_ms, ticks)))
 
 
 def clocked_by(shard: Shard, times: list[int | Reason]) -> Clocked:

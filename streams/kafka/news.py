@@ -42,9 +42,10 @@ class News:
         clock = self.clock and not self.waits_for and not self.outran
         return bool(self.waiting or clock or deciding.turning.has_to_tell)
 
-    def lets_ticks(self, *, rows: bool) -> bool:
-        """Whether ticks may be decided. Those that outran what is promised are shown once more to the next rows."""
-        return not self.waits_for and (rows or not self.outran)
+    @property
+    def lets_ticks(self) -> bool:
+        """Whether ticks may be decided."""
+        return not self.waits_for and not self.outran
 
     def take(self, deciding: Deciding) -> list[RawRun]:
         """Put in force what is told, keep what was refused for the dead letters, and return the clock records."""

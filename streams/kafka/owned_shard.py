@@ -243,7 +243,7 @@ class OwnedShard:
             await woken_within(self._wake, wait_s)
         # Strategies change between two checkpoints only, see `deciding.py`; and time with them.
         clock = news.take(deciding) if self._is_whole else []
-        taken = runs.take() if news.lets_ticks(rows=outbox.wants_rows) else []
+        taken = runs.take() if news.lets_ticks else []
         something = taken or clock or news.refusals or outbox.due_in_s == 0 or deciding.has_more
         if self.state is not State.RUNNING or not something:
             return None
@@ -251,7 +251,7 @@ class OwnedShard:
 
     def _may_go_on(self, deciding: Deciding) -> bool:
         """Whether there is something to decide, or to take in, or to tell."""
-        news, ticks = self.news, self._runs and self.news.lets_ticks(rows=self._outbox.wants_rows)
+        news, ticks = self.news, self._runs and self.news.lets_ticks
         return bool(ticks or (self._is_whole and news.may_be_taken(deciding)) or deciding.has_closed)
 
     @property

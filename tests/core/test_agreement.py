@@ -203,7 +203,8 @@ class Sim:
         fires = self.shard.step(part_of(ticks, 0, free.ticks))
         self.rows.note(fires)
         self.position += free.ticks
-        self.waiting_ms = newest_ms(ticks) if free.outran else NEVER
+        if free.outran:
+            self.promise.must_reach(newest_ms(ticks))
         return Step(batch[: free.ticks], fires)
 
     def _send(self) -> None:
@@ -221,7 +222,7 @@ class Sim:
             self.fires += self.shard.named(self.shard.in_order(fires, len(batch)))
         self.steps = []
         self.world.tell(told)
-        promised_ms = self.promise.tell(self.shard.stream_ms, self.waiting_ms)
+        promised_ms = self.promise.tell(self.shard.stream_ms)
         self.logs.append(self.rows.encode(self.position, promised_ms=promised_ms))
         self.promise.keep()
 

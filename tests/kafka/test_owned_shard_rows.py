@@ -128,7 +128,7 @@ def test_ticks_that_outran_what_is_promised_wait_for_the_rows_that_are_on_their_
     staged(story, ahead=True)
 
 
-def test_rows_that_promise_more_time_wait_for_no_interval_and_see_what_waits() -> None:
+def test_rows_that_promise_more_time_wait_for_no_interval() -> None:
     async def story(stage: Stage) -> None:
         stage.deciding.outran_from = 1
         stage.starts(0)

@@ -24,7 +24,7 @@ from tests.worker.conftest import FEW
 from tests.worker.inputs import Feed, positions, wait_until_done
 
 TICKS = 30_000
-STEP = 0.002
+STEP = 0.001
 """The share of a workload that is sent in one go, so that it lasts for a while."""
 
 GONE = "the broker does not say where ticks end"
