@@ -18,9 +18,6 @@ from streams.topic_names import CONTROLS
 from tests.core.avro_bytes import codes, framed, tick
 
 START_MS: Final = 1_760_000_000_000
-STEP_MS: Final = 400
-"""Between two ticks, in the mean."""
-
 TIMEFRAMES: Final = ("1m", "1m", "1m", "5m", "5m", "15m", "1h", "1d")
 WINDOWS_MS: Final = (None, None, 0, 1, 1_500, 20_000)
 """In which fires gather; the longer ones over several checkpoints."""
@@ -32,7 +29,6 @@ TICKS: Final = "ticks"
 CHANGES: Final = "strategy-changes"
 CLOCK: Final = "clock"
 BY_KEY: Final = -1
-CHANGES_EVERY: Final = 60
 GENERATIONS: Final = 9
 VERSIONS_OF_ONE: Final = 1_000
 """A strategy is born so often, each time under lower numbers than before; so no number stands for two versions."""
@@ -44,6 +40,18 @@ FLAGS_EVERY: Final = 300
 
 SETTLED_MS: Final = 120_000
 """By then every shard has had a tick."""
+
+
+class Pace(NamedTuple):
+    """How much happens."""
+
+    step_ms: int
+    """Between two ticks, in the mean."""
+    changes_every: int
+    """Ticks between two changes of strategies, in the mean."""
+
+
+USUAL: Final = Pace(400, 60)
 
 
 class Sent(NamedTuple):
@@ -59,8 +67,8 @@ class Sent(NamedTuple):
 class Market:
     """Makes records, one after the other, for good; the same seed makes the same."""
 
-    def __init__(self, seed: int, tickers: int = 300, strategies: int = 40) -> None:
-        self.pick = Random(seed)
+    def __init__(self, seed: int, tickers: int = 300, strategies: int = 40, pace: Pace = USUAL) -> None:
+        self.pick, self.pace = Random(seed), pace
         self.tickers = [f"T{number}" for number in range(tickers)]
         self.ids = [f"s{number}" for number in range(strategies)]
         self.standing: dict[str, Strategy] = {}
@@ -77,7 +85,7 @@ class Market:
     def ticks(self, count: int) -> Iterator[Sent]:
         """So many ticks, with edits and bad records between them."""
         for _ in range(count):
-            if not self.pick.randrange(CHANGES_EVERY):
+            if not self.pick.randrange(self.pace.changes_every):
                 yield self._change()
             if not self.pick.randrange(BAD_EVERY):
                 yield self._bad_tick()
@@ -102,7 +110,7 @@ class Market:
 
     def _tick(self) -> Sent:
         """One trade: some tickers trade more than others, some trades are late, some do not move the price."""
-        self.now_ms += self.pick.randrange(2 * STEP_MS)
+        self.now_ms += self.pick.randrange(2 * self.pace.step_ms)
         late_ms = self.pick.choice((0,) * 12 + (1, 500, 60_000, 400_000))
         ticker = self.tickers[int(len(self.tickers) * self.pick.random() ** 2)].encode()
         conditions = self.pick.choice((b"\0",) * 9 + (codes(0, 14), codes(NOT_PRICE_RELEVANT)))

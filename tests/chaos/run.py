@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from streams.settings import Settings
-from tests.chaos.market import Market
+from tests.chaos.market import USUAL, Market, Pace
 from tests.chaos.plan import MOST_AHEAD, STEPS, Plan
 from tests.chaos.processes import Progress, Worker
 from tests.chaos.rig import Sender, inputs, make_topics
@@ -25,9 +25,6 @@ from tests.chaos.rig import Sender, inputs, make_topics
 SHARDS: Final = 4
 WORKERS: Final = 3
 BURST: Final = 100
-LEAST_TICKS: Final = 4_000
-"""Decided at least before a run may end: so that there is something to lose, however fast workers die."""
-
 MOST_NTH: Final = 4
 """A worker dies at its fourth checkpoint at the latest."""
 
@@ -44,6 +41,19 @@ STOP_S: Final = 10.0
 DRAIN_S: Final = 60.0
 
 
+class Length(NamedTuple):
+    """How long a run is, and how much happens in it."""
+
+    least_ticks: int
+    """Decided before it may end: so that there is something to lose, however fast workers die."""
+    pace: Pace
+
+
+USUAL_LENGTH: Final = Length(4_000, USUAL)
+DAY: Final = Length(12_000, Pace(2_000, 4))
+"""Six hours of trading with three thousand changes of strategies."""
+
+
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What a run is to go through. Each number is of kills: when they are reached, it happens."""
@@ -54,6 +64,7 @@ class Orders:
     leave_at: frozenset[int]
     bounce_at: int
     bounce: Callable[[], None]
+    length: Length = USUAL_LENGTH
 
 
 @dataclass(slots=True)
@@ -79,7 +90,8 @@ class Director:
 
     def __init__(self, settings: Settings, folder: Path, orders: Orders) -> None:
         self.settings, self.folder, self.orders = settings, folder, orders
-        self.pick, self.market, self.story = Random(orders.seed), Market(orders.seed), Story()
+        self.pick, self.story = Random(orders.seed), Story()
+        self.market = Market(orders.seed, pace=orders.length.pace)
         make_topics(settings.broker, settings.topics, SHARDS)
         self.sender = Sender(settings.broker)
         self.sender.send(inputs(settings.topics, self.market.opening()))
@@ -113,7 +125,7 @@ class Director:
     @property
     def is_over(self) -> bool:
         """Whether enough have died, at every step, over enough ticks, and all that were to freeze have gone on."""
-        if sum(self.progress.positions.values()) < LEAST_TICKS:
+        if sum(self.progress.positions.values()) < self.orders.length.least_ticks:
             return False
         has_all = self.story.kills.keys() >= set(STEPS) and len(self.story.zombies) >= len(self.orders.freeze_at)
         return self.kills >= self.orders.kills and has_all and not self.frozen

@@ -2,7 +2,8 @@
 
     CHAOS_SEED=7 CHAOS_KILLS=200 pytest tests/chaos/test_crash_audit.py
 
-brings back a run's plan, and makes it longer. Both guarantees run side by side on one broker.
+brings back a run's plan, and makes it longer; CHAOS_DAY=1 makes a day of it, with thousands of changes of strategies.
+Both guarantees run side by side on one broker.
 """
 
 import os
@@ -23,12 +24,13 @@ from streams.reference_data import load_conditions
 from streams.settings import Settings
 from tests.chaos.audit import Report, assert_exact, audit
 from tests.chaos.plan import STEPS
-from tests.chaos.run import Director, Orders, Story
+from tests.chaos.run import DAY, USUAL_LENGTH, Director, Orders, Story
 
 GUARANTEES = ("exactly_once", "at_least_once")
 KILLS = int(os.environ.get("CHAOS_KILLS", "20"))
 """Of both runs together."""
 
+LENGTH = DAY if os.environ.get("CHAOS_DAY") else USUAL_LENGTH
 SEED = int(os.environ.get("CHAOS_SEED") or (1 if os.environ.get("CI") else SystemRandom().randrange(1 << 31)))
 
 
@@ -84,7 +86,7 @@ def runs(own_kafka: KafkaProcess, tmp_path_factory: pytest.TempPathFactory) -> M
         guarantee, kills = GUARANTEES[number], KILLS // 2
         settings = settings_of(own_kafka, guarantee)
         freezes, leaves = frozenset(range(2, kills, 20)), frozenset(range(4, kills, 20))
-        orders = Orders(SEED + number, kills, freezes, leaves, kills // 2, bounce)
+        orders = Orders(SEED + number, kills, freezes, leaves, kills // 2, bounce, LENGTH)
         story = Director(settings, folder, orders).run()
         return Run(story, audit(settings))
 
