@@ -52,8 +52,10 @@ def ask_seldom(
             return actions(assignment)
         if now_s() - asked_s < PAUSE_S:
             return actions(AskedNow(assignment, is_seldom))
-        asked_s = now_s()
-        return actions(assignment)
+        found = actions(assignment)
+        if found[0]:  # a look that asks nothing, as where records wait to be consumed, begins no pause
+            asked_s = now_s()
+        return found
 
     made._get_actions_per_node = asked_now  # noqa: SLF001 - see TOUCHED_NAMES
 

@@ -1,6 +1,7 @@
 """Partitions that are asked for now and then: never forgotten, and left alone where nothing else is to be asked for."""
 
 import asyncio
+from types import SimpleNamespace
 
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
@@ -72,6 +73,15 @@ def test_a_look_while_a_request_is_on_its_way_is_none() -> None:
     stage.fetcher._in_flight.add(BROKER)
     assert stage.asked() == (set(), set())
     stage.fetcher._in_flight.clear()
+    assert stage.asked()[0] == {"ticks", "clock"}
+
+
+def test_a_look_while_records_wait_to_be_consumed_is_none() -> None:
+    """Nothing is asked then either. Such looks come often under load, and would put a change off time and again."""
+    stage = Stage(TICKS, CLOCK)
+    stage.fetcher._records[TICKS] = SimpleNamespace(calculate_backoff=lambda: 0.1)
+    assert stage.asked() == (set(), set())
+    stage.fetcher._records.clear()
     assert stage.asked()[0] == {"ticks", "clock"}
 
 
