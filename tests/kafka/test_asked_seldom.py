@@ -7,14 +7,14 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState
 
-from streams.kafka.asked_seldom import PAUSE_S, ask_seldom, moved
+from streams.kafka.asked_seldom import LIVELY_S, PAUSE_S, ask_seldom, moved
 
-TICKS, CLOCK = TopicPartition("ticks", 0), TopicPartition("clock", 0)
+TICKS, CLOCK, RESULTS = TopicPartition("ticks", 0), TopicPartition("clock", 0), TopicPartition("results", 0)
 BROKER = 1
 
 
 def is_seldom(tp: TopicPartition) -> bool:
-    return bool(tp.topic == "clock")
+    return bool(tp.topic in {"clock", "results"})
 
 
 class Stage:
@@ -83,6 +83,21 @@ def test_a_look_while_records_wait_to_be_consumed_is_none() -> None:
     assert stage.asked() == (set(), set())
     stage.fetcher._records.clear()
     assert stage.asked()[0] == {"ticks", "clock"}
+
+
+def test_one_that_brings_something_is_asked_for_always_until_it_is_quiet() -> None:
+    stage = Stage(TICKS, CLOCK, RESULTS)
+    state = stage.assignment.state_value(CLOCK)
+    assert stage.asked()[0] == {"ticks", "clock", "results"}
+    state.consumed_to(1)
+    stage.now_s += PAUSE_S
+    assert stage.asked()[0] == {"ticks", "clock", "results"}
+    stage.now_s += PAUSE_S / 5
+    assert stage.asked()[0] == {"ticks", "clock"}, "it has brought something; the other has not"
+    stage.now_s += LIVELY_S
+    assert stage.asked()[0] == {"ticks", "clock", "results"}, "the pause is over"
+    stage.now_s += PAUSE_S / 5
+    assert stage.asked()[0] == {"ticks"}, "it is quiet"
 
 
 def test_nothing_that_is_touched_inside_aiokafka_has_moved() -> None:
