@@ -3,9 +3,9 @@
 1. **Call.** The home shard of a strategy that is unsettled calls for its turn, many strategies in one call. A home has
    one call open at a time; its calls count up.
 2. **Note.** Every shard answers each open call with a note, written in the transaction of a checkpoint. It says a
-   *bound*: the stream time of the shard when it came to know of the call. From then on, and until the turns are
-   decided, the shard decides no bucket of these strategies that starts behind its bound. Where its ticks come to such
-   a bucket, they wait.
+   *bound*: the stream time of the shard when it came to know of the call, or a later time (`lead.py`). From then on,
+   and until the turns are decided, the shard decides no bucket of these strategies that starts behind its bound. Where
+   its ticks come to such a bucket, they wait.
 3. **Decision.** Once the home has the notes of all shards it decides, in one transaction: `turn_ms` of each strategy
    called is the newest bound and one, and the call is closed.
 

@@ -36,23 +36,29 @@ class Turning:
 
     def __init__(self, shard: Shard, agreement: Agreement) -> None:
         self.shard, self.agreement, self._promised_ms = shard, agreement, NEVER
+        self._lead_ms = 0
+        """How far ahead it binds itself, see `lead.py`."""
 
     @property
     def decided_ms(self) -> int:
         """Up to here buckets may have been decided, by this owner or by one before it that went ahead of its rows."""
         return max(self.shard.stream_ms, self._promised_ms)
 
+    @property
+    def _bound_ms(self) -> int:
+        return NEVER if self.decided_ms == NEVER else self.decided_ms + self._lead_ms
+
     def stand(self, ledger: Ledger, promised_ms: int = NEVER) -> None:
         """Take all that was told, and promised, before this shard was recovered; its strategies come after."""
         self.agreement.ledger, self._promised_ms = ledger, promised_ms
-        self.agreement.bind(self.decided_ms)
+        self.agreement.bind(self._bound_ms)
         self._bind()
         for decision in ledger.decisions.values():
             self.shard.index.turn(decision.strategy_id, decision.turns)
 
     def take(self, told: Told) -> None:
         """Take what a shard has told, this one included: what comes again changes nothing."""
-        if self.agreement.take(told, self.decided_ms):
+        if self.agreement.take(told, self._bound_ms):
             self._bind()
             self._turn([told])
 
@@ -61,10 +67,10 @@ class Turning:
         """Whether a checkpoint should be made, though there may be no ticks."""
         return self.agreement.has_to_tell(self.shard.index.ways.unsettled)
 
-    def tell(self) -> list[Told]:
-        """What goes out with the next checkpoint. It counts here from now on."""
-        ways = self.shard.index.ways
-        told = self.agreement.tell({each: ways.wanted[each] for each in ways.unsettled}, self.decided_ms)
+    def tell(self, lead_ms: int = 0) -> list[Told]:
+        """What goes out with the next checkpoint. It counts here from now on, and so does the lead."""
+        self._lead_ms, ways = lead_ms, self.shard.index.ways
+        told = self.agreement.tell({each: ways.wanted[each] for each in ways.unsettled}, self._bound_ms)
         self._bind()
         self._turn(told)
         return told

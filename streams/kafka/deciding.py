@@ -17,6 +17,7 @@ from streams.core.executions import Executions, joined
 from streams.core.gathered import Step
 from streams.core.index import LimitError
 from streams.core.journal import Journal
+from streams.core.lead import Lead
 from streams.core.limits import NEVER
 from streams.core.promise import Promise
 from streams.core.records import NO_RECORDS, EncodedRecords, concatenated, records_of
@@ -64,6 +65,8 @@ class Between(NamedTuple):
     refusals: Sequence[Refusal] = ()
     """Of changes: they get their dead letters."""
     clock: Sequence[RawRun] = ()
+    end: int = 0
+    """Of the ticks that are known."""
 
 
 NOTHING: Final = Between()
@@ -113,6 +116,7 @@ class Deciding:
         self._executions = Executions(self.shard, topics.ticks, partition, schema_id)
         self._clocked = Executions(self.shard, topics.clock, partition, schema_id)
         self._told, self._tracking, self._journal = self.shard.totals, TrackingLog(partition), Journal(position)
+        self._lead = Lead()
 
     def all_stand(self) -> None:
         """All strategies that stand have been put in force."""
@@ -154,7 +158,8 @@ class Deciding:
         """
         decoded = [await self._values.ticks(self.shard, run.columns) for run in runs]
         times = [await self._clock.read(run.columns) for run in between.clock]
-        turns = self.turning.tell() if with_rows else []
+        at = runs[0].start if runs else position
+        turns = self.turning.tell(self._lead.at(self.shard.stream_ms, at, between.end)) if with_rows else []
         flushed, bad = self._closed(), list[tuple[RawRun, BadTick]]()
         free = FreeRuns(self.turning, self.promise)
         clocked = [self._take_clock(run, each, bad) for run, each in free.clock(between.clock, times)]

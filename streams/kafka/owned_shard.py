@@ -268,11 +268,11 @@ class OwnedShard:
 
     async def _decide(self, deciding: Deciding, runs: list[RawRun], clock: list[RawRun]) -> Decided | None:
         """Decide, and try again for as long as the registry is down and the shard is ours."""
-        wait_s, with_rows, between = FIRST_WAIT_S, self._outbox.wants_rows, Between(self.news.take_refusals(), clock)
-        position, inputs = runs[-1].position if runs else max(self.committed, self._decided), self.news.inputs
+        wait_s, between = FIRST_WAIT_S, Between(self.news.take_refusals(), clock, self.end)
+        position, with_rows = runs[-1].position if runs else max(self.committed, self._decided), self._outbox.wants_rows
         while self.state is State.RUNNING:
             try:
-                decided = await deciding.decide(runs, position, inputs, between, with_rows=with_rows)
+                decided = await deciding.decide(runs, position, self.news.inputs, between, with_rows=with_rows)
             except RegistryDownError as error:
                 self._troubled(f"the registry does not answer: {error}")
             else:

@@ -182,7 +182,7 @@ class Sim:
 
     def checkpoint(self, *, dies: bool = False) -> None:
         """Decide some ticks, a few times over where executions go ahead of rows; or die before there are rows."""
-        told = self.turning.tell()
+        told = self.turning.tell(lead_ms=self.world.pick.choice((0, 0, 30_000, 400_000)))
         for _ in range(self.world.pick.randint(1, 3) if self.world.sends_ahead else 1):
             self.steps.append(self._step())
         if self.world.sends_ahead:
