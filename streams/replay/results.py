@@ -140,16 +140,14 @@ def _texts(names: Sequence[str], index: Int32s) -> Any:  # noqa: ANN401 - pyarro
 class RejectsWriter(WholeFile):
     """Writes `rejected.jsonl`, a line for each row refused. An empty file says that there was none."""
 
-    def add(self, rejects: Iterable[Reject]) -> None:
-        """Add some rows."""
-        for reject in rejects:
-            self.write(json.dumps(reject._asdict(), ensure_ascii=False) + "\n")
+    rows = 0
 
-
-def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
-    """Write all of `rejected.jsonl`."""
-    with RejectsWriter(path) as writer:
-        writer.add(rejects)
+    def add(self, rejects: Iterable[tuple[Reject, str]]) -> None:
+        """Add some rows, each with what its file is called, where there are several."""
+        for reject, file in rejects:
+            line = {"file": file, **reject._asdict()} if file else reject._asdict()
+            self.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self.rows += 1
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:

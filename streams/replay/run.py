@@ -1,12 +1,14 @@
-"""One replay: a file of ticks and a file of strategies in, the fired pairs out, in order.
+"""One replay: files of ticks and a file of strategies in, the fired pairs out, in order.
 
 The shard here is the one that decides live. Rows are taken in the order they stand in; time that runs
 backwards is refused unless the caller says what it means.
+
+What is there of a result under its name is whole. The manifest comes last, and an earlier one goes before anything of
+the earlier result does: where there is a manifest, all that it names is of one run.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,33 +17,26 @@ import numpy as np
 from streams import __version__
 from streams.core.events import Mode
 from streams.core.lifecycle import Verdict
-from streams.core.limits import MAX_TICKERS, NEVER
+from streams.core.limits import MAX_TICKERS
 from streams.core.shard import EVERY_TICKER, Shard
 from streams.errors import InputError, os_trouble
 from streams.reference_data import load_conditions
+from streams.replay.find_files import Found, find_files, gaps
+from streams.replay.in_order import Order, in_order
 from streams.replay.results import ExecutionsWriter, RejectsWriter, write_manifest
-from streams.replay.tick_files import Reject, TickBatch, TickFile, open_ticks
+from streams.replay.runs import Placed, Run
+from streams.replay.tick_files import Reject, TickFile, open_ticks
 from streams.strategy_file import read_strategies
 
 DEFAULT_BATCH_TICKS: Final = 65_536
 MODES: Final = [mode.value for mode in Mode]
 
 
-class Order(StrEnum):
-    """What rows whose times run backwards mean."""
-
-    STRICT = "strict"
-    """A mistake: say where, and stop."""
-    ARRIVAL = "arrival"
-    """They came in like that: the late ones are late, as they would have been live."""
-    TIME = "time"
-    """The file was shuffled: put it in the order of time first. Takes memory for the whole file."""
-
-
 class Job(NamedTuple):
     """What to replay, how, and where to."""
 
-    ticks: Path
+    ticks: Sequence[Path]
+    """Files, and folders of them."""
     strategies: Path
     out: Path
     batch_ticks: int = DEFAULT_BATCH_TICKS
@@ -63,26 +58,33 @@ Advance = Callable[[int, int | None], None]
 
 
 def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
-    """Replay one file."""
+    """Replay one day, or what is given of it."""
     shard = Shard(load_conditions())
     warnings = load_strategies(shard, job.strategies)
-    file = open_ticks(job.ticks, job.batch_ticks)
+    found = find_files(job.ticks)
+    files = [open_ticks(file.path, job.batch_ticks) for file in found]
+    labels = [file.label for file in found] if len(found) > 1 else [""]
+    total = total_rows(files)
     make_folder(job.out)
+    manifest_path = job.out / "manifest.json"
     with (
         ExecutionsWriter(job.out / "executions.parquet") as executions,
         RejectsWriter(job.out / "rejected.jsonl") as rejects,
     ):
-        rejected = 0
-        for batch in in_order(file, job.order):
-            rejected += step(shard, batch, executions, rejects)
-            advance(file.rows_read, file.total_rows)
-    done = Replayed(shard.counts["ticks"], executions.rows, rejected, shard.counts, [*warnings, *file.warnings])
-    write_manifest(job.out / "manifest.json", manifest(job, done))
+        for run in in_order(files, job.order):
+            refused = step(shard, run, executions)
+            rejects.add((placed.reject, labels[placed.file]) for placed in refused)
+            advance(sum(file.rows_read for file in files), total)
+        remove(manifest_path)
+    warnings += [*gaps(found), *(warning for file in files for warning in file.warnings)]
+    done = Replayed(shard.counts["ticks"], executions.rows, rejects.rows, shard.counts, warnings)
+    write_manifest(manifest_path, manifest(job, found, done))
     return done
 
 
-def step(shard: Shard, batch: TickBatch, executions: ExecutionsWriter, rejects: RejectsWriter) -> int:
-    """Take one batch; returns how many rows were refused."""
+def step(shard: Shard, run: Run, executions: ExecutionsWriter) -> list[Placed]:
+    """Take one run of ticks; returns the rows that were refused."""
+    batch = run.batch
     ticks, refused = shard.from_columns(batch.names, batch.name_of, batch.ts_ms, batch.codes, batch.code_ends)
     fires = shard.in_order(shard.step(ticks), len(ticks.ticker))
     if len(fires.tick):
@@ -98,9 +100,16 @@ def step(shard: Shard, batch: TickBatch, executions: ExecutionsWriter, rejects: 
             MODES,
             np.where(fires.ticker == EVERY_TICKER, mode_of[fires.strategy], by_pairs),
         )
-    found = sorted([*batch.rejects, *(too_many_tickers(int(batch.rows[at])) for at in refused)])
-    rejects.add(found)
-    return len(found)
+    if not refused:
+        return run.refused
+    homeless = (Placed(int(run.file_of[at]), too_many_tickers(int(batch.rows[at]))) for at in refused)
+    return sorted([*run.refused, *homeless])
+
+
+def total_rows(files: Sequence[TickFile]) -> int | None:
+    """Rows of all files; None where one of them cannot tell."""
+    known = [file.total_rows for file in files if file.total_rows is not None]
+    return sum(known) if len(known) == len(files) else None
 
 
 def too_many_tickers(row: int) -> Reject:
@@ -116,6 +125,14 @@ def make_folder(path: Path) -> None:
         raise InputError(str(path), f"cannot be made ({os_trouble(error)})", "choose another folder") from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file that may be there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be removed ({os_trouble(error)})", "choose another folder") from error
+
+
 def load_strategies(shard: Shard, path: Path) -> list[str]:
     """Put the file's strategies in force, in the order of their ids; returns the warnings."""
     file = read_strategies(path)
@@ -128,61 +145,14 @@ def load_strategies(shard: Shard, path: Path) -> list[str]:
     return [*file.warnings, *skipped]
 
 
-def in_order(file: TickFile, order: Order) -> Iterator[TickBatch]:
-    """The batches, with their times held against the order that was asked for."""
-    if order is Order.TIME:
-        yield from by_time(list(file.batches()), file.batch_rows)
-        return
-    newest = NEVER
-    for batch in file.batches():
-        if order is Order.STRICT and len(batch.ts_ms):
-            before = np.concatenate(([newest], batch.ts_ms[:-1]))
-            backwards = np.flatnonzero(batch.ts_ms < before)
-            if len(backwards):
-                at = int(backwards[0])
-                raise InputError(
-                    f"{file.path}, row {batch.rows[at]}, ts",
-                    f"{batch.ts_ms[at]} is before {before[at]}, the time of the row above",
-                    "sort the file by ts; or say --order time (sort here), or --order arrival (late ticks stay late)",
-                )
-            newest = int(batch.ts_ms[-1])
-        yield batch
-
-
-def by_time(batches: list[TickBatch], batch_rows: int) -> Iterator[TickBatch]:
-    """All ticks sorted by time; those of one time stay in the order of the file."""
-    if not batches:
-        return
-    names = list(dict.fromkeys(name for batch in batches for name in batch.names))
-    number = {name: at for at, name in enumerate(names)}
-    numbers = (np.array([number[name] for name in batch.names], np.int32)[batch.name_of] for batch in batches)
-    name_of, rows = np.concatenate(list(numbers)), np.concatenate([batch.rows for batch in batches])
-    ts_ms = np.concatenate([batch.ts_ms for batch in batches])
-    counts = np.concatenate([np.diff(batch.code_ends, prepend=0) for batch in batches])
-    codes = np.concatenate([batch.codes for batch in batches])
-    first_code = np.cumsum(counts) - counts
-    order = np.argsort(ts_ms, kind="stable")
-    rejects = [reject for batch in batches for reject in batch.rejects]
-    for start in range(0, max(len(order), 1), batch_rows):
-        part = order[start : start + batch_rows]
-        picked = [np.arange(first_code[at], first_code[at] + counts[at]) for at in part.tolist()]
-        yield TickBatch(
-            first_row=start + 1,
-            rows=rows[part],
-            names=names,
-            name_of=name_of[part],
-            ts_ms=ts_ms[part],
-            code_ends=np.cumsum(counts[part]),
-            codes=codes[np.concatenate(picked)] if picked else codes[:0],
-            rejects=[] if start else rejects,
-        )
-
-
-def manifest(job: Job, done: Replayed) -> dict[str, Any]:
+def manifest(job: Job, found: Sequence[Found], done: Replayed) -> dict[str, Any]:
     """What went in, what was done with it, and what came out: enough to know the same run again."""
     return {
         "tickgate": __version__,
-        "inputs": {"ticks": hashed(job.ticks), "strategies": hashed(job.strategies)},
+        "inputs": {
+            "ticks": [{**hashed(file.path), "name": file.label} for file in found],
+            "strategies": hashed(job.strategies),
+        },
         "settings": {"order": job.order.value},
         "counts": done.counts,
         "fired_pairs": done.fired_pairs,
