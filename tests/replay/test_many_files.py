@@ -1,6 +1,7 @@
 """Ticks out of many files: one order whatever the batches, and clear words where files do not go together."""
 
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,6 +107,26 @@ def test_files_are_merged_by_time_then_file_then_row(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tick_files, "CHUNK_ROWS", chunk_rows)
         assert taken(paths, Order.TIME, batch_rows) == by_the_rule(files)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ticks_of_one_time_and_refused_rows_keep_their_order_across_batches(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    files = [
+        sorted(
+            (Row(draw.choice("AB"), NOON + draw.randrange(6), [at]) for at in range(30)), key=lambda row: row.ts or 0
+        )
+        for _ in range(3)
+    ]
+    for rows in files:
+        for at in draw.sample(range(30), 8):
+            rows[at] = Row("", NOON)
+    paths = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for path, rows in zip(paths, files, strict=True):
+        pq.write_table(table_of(rows), path)
+    expected = by_the_rule(files)
+    for batch_rows in (1, 3, 7, 100):
+        assert taken(paths, Order.TIME, batch_rows) == expected
 
 
 def test_only_what_rises_is_streamed(tmp_path: Path) -> None:
