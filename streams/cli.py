@@ -36,6 +36,7 @@ for command in (
     feed.feed,
     flags.flags,
     replay.replay,
+    replay.variant,
     rollout.rollout,
     settings.settings,
     strategies.strategies,

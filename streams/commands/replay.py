@@ -30,9 +30,16 @@ from streams.commands.plainly import told_plainly
     type=click.Choice(["strict", "arrival", "time"]),
     help="What times that run backwards mean: a mistake; they came in late; files must be sorted, or merged.",
 )
+@click.option("--what-if", type=click.Path(path_type=Path), help="Variants of the strategies, YAML: all in one pass.")
 @click.option("--progress/--no-progress", default=None, help="Default: where there is a terminal.")
 def replay(
-    ticks: tuple[Path, ...], strategies: Path, out: Path, batch_ticks: int, order: str, progress: bool | None
+    ticks: tuple[Path, ...],
+    strategies: Path,
+    out: Path,
+    batch_ticks: int,
+    order: str,
+    what_if: Path | None,
+    progress: bool | None,
 ) -> None:
     """Replay recorded ticks: which pairs fire, and when."""
     from streams.replay.in_order import Order
@@ -41,14 +48,27 @@ def replay(
 
     with told_plainly(), shown_progress(progress) as advance:
         began = time.monotonic()
-        done = run(Job(ticks, strategies, out, batch_ticks, Order(order)), advance)
+        done = run(Job(ticks, strategies, out, batch_ticks, Order(order), what_if), advance)
         seconds = time.monotonic() - began
     for warning in done.warnings:
         click.echo(f"warning: {warning}", err=True)
     if done.rejected:
         click.echo(f"warning: {done.rejected} rows are no ticks; see {out / 'rejected.jsonl'}", err=True)
     summary = {"ticks": done.ticks, "seconds": round(seconds, 3), "rate": round(done.ticks / max(seconds, 1e-9))}
-    click.echo(json.dumps({**summary, "fired_pairs": done.fired_pairs, "rejected": done.rejected}))
+    variants = {"variants": done.variants} if what_if else {}
+    click.echo(json.dumps({**summary, "fired_pairs": done.fired_pairs, "rejected": done.rejected, **variants}))
+
+
+@click.command()
+@click.argument("replayed", type=click.Path(path_type=Path))
+@click.argument("name")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Parquet file for its executions.")
+def variant(replayed: Path, name: str, out: Path) -> None:
+    """Take one variant out of a replay with --what-if: what a replay of it alone would have written."""
+    from streams.replay.variants_file import extract
+
+    with told_plainly():
+        click.echo(json.dumps({"fired_pairs": extract(replayed, name, out)}))
 
 
 @contextmanager

@@ -35,9 +35,12 @@ SCHEMA: Final = pa.schema(
     ]
 )
 
+WITH_DEFINITION: Final = SCHEMA.insert(0, pa.field("definition", pa.int32(), nullable=False))
+"""What a replay of several variants writes: see `definitions.py`."""
+
 ENCODING: Final[dict[str, Any]] = {
     "compression": "zstd",
-    "use_dictionary": ["strategy_id", "ticker", "bucket_ms", "mode"],
+    "use_dictionary": ["definition", "strategy_id", "ticker", "bucket_ms", "mode"],
     "column_encoding": {"ts": "DELTA_BINARY_PACKED"},
     "write_statistics": ["bucket_ms", "ts"],
     "store_schema": False,
@@ -53,8 +56,9 @@ class ExecutionsWriter:
     Used in a `with`: the file is there after a clean end of it, and only then.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: Any = SCHEMA) -> None:  # noqa: ANN401 - pyarrow has no types
         self.rows = 0
+        self._schema = schema
         self._file = WholeFile(path)
         self._waiting: list[Any] = []
         self._waiting_rows = 0
@@ -63,7 +67,7 @@ class ExecutionsWriter:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._file)
             with self._file.trouble_named():
-                self._parquet = pq.ParquetWriter(self._file.out, SCHEMA, **ENCODING)
+                self._parquet = pq.ParquetWriter(self._file.out, self._schema, **ENCODING)
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
@@ -85,17 +89,19 @@ class ExecutionsWriter:
         mode: Int32s,
     ) -> None:
         """Add the rows of a batch: texts as positions in a list of names. A ticker of -1 is the empty text."""
+        definition = [] if self._schema is SCHEMA else [pa.array(strategy, pa.int32())]
         columns = [
+            *definition,
             _texts(strategy_names, strategy),
             _texts(ticker_names, ticker),
             pa.array(bucket_ms, pa.int64()),
             pa.array(ts_ms, pa.int64()),
             _texts(mode_names, mode),
         ]
-        self._take(pa.record_batch(columns, schema=SCHEMA))
+        self.take(pa.record_batch(columns, schema=self._schema))
 
-    def _take(self, batch: Any) -> None:  # noqa: ANN401 - pyarrow has no types
-        """Let rows wait until a row group is full, so that its bounds do not depend on the batches."""
+    def take(self, batch: Any) -> None:  # noqa: ANN401 - pyarrow has no types
+        """Add rows that are columns. They wait until a row group is full: its bounds do not hang on the batches."""
         at = 0
         while at < len(batch):
             piece = batch.slice(at, GROUP_ROWS - self._waiting_rows)

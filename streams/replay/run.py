@@ -12,24 +12,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 from streams import __version__
-from streams.core.events import Mode
-from streams.core.lifecycle import Verdict
-from streams.core.limits import MAX_TICKERS
-from streams.core.shard import EVERY_TICKER, Shard
 from streams.errors import InputError, os_trouble
-from streams.reference_data import load_conditions
+from streams.replay.deciding import Deciding
+from streams.replay.definitions import Definitions, as_they_are, definitions_of
 from streams.replay.find_files import Found, find_files, gaps
 from streams.replay.in_order import Order, in_order
-from streams.replay.results import ExecutionsWriter, RejectsWriter, write_manifest
-from streams.replay.runs import Placed, Run
-from streams.replay.tick_files import Reject, TickFile, open_ticks
+from streams.replay.results import SCHEMA, WITH_DEFINITION, ExecutionsWriter, RejectsWriter, write_manifest
+from streams.replay.tick_files import TickFile, open_ticks
+from streams.replay.variants_file import write_variants
+from streams.replay.what_if import Variant, read_what_if
 from streams.strategy_file import read_strategies
 
 DEFAULT_BATCH_TICKS: Final = 65_536
-MODES: Final = [mode.value for mode in Mode]
 
 
 class Job(NamedTuple):
@@ -41,6 +36,8 @@ class Job(NamedTuple):
     out: Path
     batch_ticks: int = DEFAULT_BATCH_TICKS
     order: Order = Order.STRICT
+    what_if: Path | None = None
+    """Variants of the strategies, all to be decided."""
 
 
 class Replayed(NamedTuple):
@@ -51,6 +48,8 @@ class Replayed(NamedTuple):
     rejected: int
     counts: dict[str, int]
     warnings: list[str]
+    variants: dict[str, int]
+    """Fired pairs of each."""
 
 
 Advance = Callable[[int, int | None], None]
@@ -59,62 +58,74 @@ Advance = Callable[[int, int | None], None]
 
 def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
     """Replay one day, or what is given of it."""
-    shard = Shard(load_conditions())
-    warnings = load_strategies(shard, job.strategies)
+    plan = read_plan(job)
+    deciding = Deciding(plan.definitions, job.what_if or job.strategies)
     found = find_files(job.ticks)
     files = [open_ticks(file.path, job.batch_ticks) for file in found]
     labels = [file.label for file in found] if len(found) > 1 else [""]
     total = total_rows(files)
     make_folder(job.out)
-    manifest_path = job.out / "manifest.json"
+    schema = WITH_DEFINITION if plan.variants else SCHEMA
     with (
-        ExecutionsWriter(job.out / "executions.parquet") as executions,
+        ExecutionsWriter(job.out / "executions.parquet", schema) as executions,
         RejectsWriter(job.out / "rejected.jsonl") as rejects,
     ):
         for run in in_order(files, job.order):
-            refused = step(shard, run, executions)
+            refused = deciding.step(run, executions)
             rejects.add((placed.reject, labels[placed.file]) for placed in refused)
             advance(sum(file.rows_read for file in files), total)
-        remove(manifest_path)
-    warnings += [*gaps(found), *(warning for file in files for warning in file.warnings)]
-    done = Replayed(shard.counts["ticks"], executions.rows, rejects.rows, shard.counts, warnings)
-    write_manifest(manifest_path, manifest(job, found, done))
+        remove(job.out / "manifest.json")
+        remove(job.out / "variants.parquet")
+    if plan.variants:
+        write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
+    warnings = [
+        *plan.warnings,
+        *skipped(plan, deciding),
+        *gaps(found),
+        *(each for file in files for each in file.warnings),
+    ]
+    fired = zip(plan.variants, plan.definitions.held, strict=True)
+    done = Replayed(
+        deciding.shard.counts["ticks"],
+        executions.rows,
+        rejects.rows,
+        deciding.shard.counts,
+        warnings,
+        {variant.name: int(deciding.fired[held].sum()) for variant, held in fired},
+    )
+    write_manifest(job.out / "manifest.json", manifest(job, found, plan, done))
     return done
 
 
-def step(shard: Shard, run: Run, executions: ExecutionsWriter) -> list[Placed]:
-    """Take one run of ticks; returns the rows that were refused."""
-    batch = run.batch
-    ticks, refused = shard.from_columns(batch.names, batch.name_of, batch.ts_ms, batch.codes, batch.code_ends)
-    fires = shard.in_order(shard.step(ticks), len(ticks.ticker))
-    if len(fires.tick):
-        mode_of = np.array([MODES.index(mode) for mode in shard.whole_modes()], np.int32)
-        by_pairs = np.int32(MODES.index(Mode.PER_TICKER))
-        executions.add(
-            shard.strategy_ids,
-            fires.strategy,
-            shard.index.tickers.all_names(),
-            fires.ticker,
-            fires.bucket_ms,
-            fires.ts_ms,
-            MODES,
-            np.where(fires.ticker == EVERY_TICKER, mode_of[fires.strategy], by_pairs),
-        )
-    if not refused:
-        return run.refused
-    homeless = (Placed(int(run.file_of[at]), too_many_tickers(int(batch.rows[at]))) for at in refused)
-    return sorted([*run.refused, *homeless])
+class Plan(NamedTuple):
+    """What is to be decided."""
+
+    variants: list[Variant]
+    definitions: Definitions
+    warnings: list[str]
+
+
+def read_plan(job: Job) -> Plan:
+    """Read the strategies, and the variants of them."""
+    file = read_strategies(job.strategies)
+    if job.what_if is None:
+        return Plan([], as_they_are(file.strategies), list(file.warnings))
+    variants = read_what_if(job.what_if, file.strategies)
+    warnings = [*file.warnings, *(warning for variant in variants for warning in variant.warnings)]
+    return Plan(variants, definitions_of(file.strategies, variants), warnings)
+
+
+def skipped(plan: Plan, deciding: Deciding) -> list[str]:
+    """Which strategies decide nothing, where reading them has not told it."""
+    told = "\n".join(plan.warnings)
+    found = dict.fromkeys(f"strategy {sid!r} is skipped: {why}" for sid, why in deciding.skipped() if why not in told)
+    return list(found)
 
 
 def total_rows(files: Sequence[TickFile]) -> int | None:
     """Rows of all files; None where one of them cannot tell."""
     known = [file.total_rows for file in files if file.total_rows is not None]
     return sum(known) if len(known) == len(files) else None
-
-
-def too_many_tickers(row: int) -> Reject:
-    """Why a row is refused whose ticker finds no room."""
-    return Reject(row, "too_many_tickers", f"a shard holds at most {MAX_TICKERS} tickers")
 
 
 def make_folder(path: Path) -> None:
@@ -133,20 +144,19 @@ def remove(path: Path) -> None:
         raise InputError(str(path), f"cannot be removed ({os_trouble(error)})", "choose another folder") from error
 
 
-def load_strategies(shard: Shard, path: Path) -> list[str]:
-    """Put the file's strategies in force, in the order of their ids; returns the warnings."""
-    file = read_strategies(path)
-    for strategy in sorted(file.strategies, key=lambda strategy: strategy.strategy_id):
-        settled = shard.change(strategy)
-        if settled.verdict is not Verdict.ACCEPTED:
-            raise InputError(f"{path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
-    told = "\n".join(file.warnings)
-    skipped = [f"strategy {sid!r} is skipped: {why}" for sid, why in shard.index.warnings.items() if why not in told]
-    return [*file.warnings, *skipped]
-
-
-def manifest(job: Job, found: Sequence[Found], done: Replayed) -> dict[str, Any]:
+def manifest(job: Job, found: Sequence[Found], plan: Plan, done: Replayed) -> dict[str, Any]:
     """What went in, what was done with it, and what came out: enough to know the same run again."""
+    of_variants = {}
+    if job.what_if is not None:
+        of_variants = {
+            "what_if": hashed(job.what_if),
+            "definitions": len(plan.definitions.strategies),
+            "variants": [
+                {"name": each.name, "strategies_changed": len(each.changed), "fired_pairs": done.variants[each.name]}
+                for each in plan.variants
+            ],
+            "variants_result": hashed(job.out / "variants.parquet"),
+        }
     return {
         "tickgate": __version__,
         "inputs": {
@@ -158,6 +168,7 @@ def manifest(job: Job, found: Sequence[Found], done: Replayed) -> dict[str, Any]
         "fired_pairs": done.fired_pairs,
         "rejected": done.rejected,
         "result": hashed(job.out / "executions.parquet"),
+        **of_variants,
     }
 
 

@@ -237,7 +237,7 @@ def test_what_was_stopped_leaves_the_earlier_result_whole(
     def stopped(*_: object) -> None:
         raise error("place", "problem", "remedy")
 
-    monkeypatch.setattr(run, "step", stopped)
+    monkeypatch.setattr(run.Deciding, "step", stopped)
     with pytest.raises(error):
         replay(Job([tmp_path / "d"], tmp_path / "strategies.jsonl", tmp_path / "out"))
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
