@@ -147,10 +147,13 @@ class StrategyReader:
             return frozenset()
         if not isinstance(value, list):
             raise FieldError(f"{described(value)}, where a list belongs", 'write ["AAPL", "MSFT"], or "all"')
-        for i, ticker in enumerate(value):
-            if type(ticker) is not str or ticker not in self.tickers:
-                self._new_ticker(entry, ticker, i)
-        universe = frozenset(map(self.tickers.__getitem__, value))
+        try:
+            universe = frozenset(map(self.tickers.__getitem__, value))
+        except (KeyError, TypeError):  # a ticker that was not met, or is none
+            for i, ticker in enumerate(value):
+                if type(ticker) is not str or ticker not in self.tickers:
+                    self._new_ticker(entry, ticker, i)
+            universe = frozenset(map(self.tickers.__getitem__, value))
         if len(universe) > MAX_UNIVERSE:
             raise FieldError(f"{len(universe)} tickers, the limit is {MAX_UNIVERSE}", 'split it, or write "all"')
         if len(universe) < len(value):

@@ -22,7 +22,7 @@ from streams.commands.plainly import told_plainly
 )
 @click.option("--strategies", required=True, type=click.Path(path_type=Path), help="JSON lines or YAML.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--batch-ticks", default=65_536, show_default=True, type=click.IntRange(1, 1 << 22))
+@click.option("--batch-ticks", default=1 << 17, show_default=True, type=click.IntRange(1, 1 << 22))
 @click.option(
     "--order",
     default="strict",

@@ -37,25 +37,24 @@ class Deciding:
         self._ids = definitions.ids
         self._whole_mode = np.array([MODES.index(mode) for mode in definitions.whole_modes], np.int32)
         for number, strategy in enumerate(definitions.strategies):
-            # No id holds a zero character, and none comes before it: the order of the ids stays.
-            name = f"{strategy.strategy_id}\0{number:07}" if self._several else strategy.strategy_id
-            self._put_in_force(name, replace(strategy, strategy_id=name))
+            # They are numbered in the order of their ids, so their numbers, of one length, stand in that order too.
+            name = f"{number:07}" if self._several else strategy.strategy_id
+            self._put_in_force(strategy, name)
         assert self.shard.strategy_ids == sorted(self.shard.strategy_ids), "definitions are numbered by their ids"
 
-    def _put_in_force(self, name: str, strategy: Strategy) -> None:
+    def _put_in_force(self, strategy: Strategy, name: str) -> None:
         try:
-            settled = self.shard.change(strategy)
+            settled = self.shard.change(replace(strategy, strategy_id=name))
         except (LimitError, TooManyTickersError) as error:
             remedy = "spread the variants over several files, and replay each" if self._several else "split the file"
             raise InputError(str(self.path), str(error).partition(";")[0], remedy) from error
         if settled.verdict is not Verdict.ACCEPTED:
-            strategy_id = name.partition("\0")[0]
-            raise InputError(f"{self.path}, strategy {strategy_id!r}", settled.reason, "mend the file")
+            raise InputError(f"{self.path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """The strategies that decide nothing, and why."""
         for name, why in self.shard.index.warnings.items():
-            yield name.partition("\0")[0], why
+            yield self._ids[self.shard.index.entries[name].number], why
 
     def step(self, run: Run, executions: ExecutionsWriter) -> list[Placed]:
         """Take one run of ticks; returns the rows that were refused."""

@@ -14,17 +14,18 @@ from typing import Any, Final, NamedTuple
 
 from streams import __version__
 from streams.errors import InputError, os_trouble
+from streams.replay.ahead import ahead
 from streams.replay.deciding import Deciding
 from streams.replay.definitions import Definitions, as_they_are, definitions_of
 from streams.replay.find_files import Found, find_files, gaps
 from streams.replay.in_order import Order, in_order
-from streams.replay.results import SCHEMA, WITH_DEFINITION, ExecutionsWriter, RejectsWriter, write_manifest
+from streams.replay.results import ExecutionsWriter, RejectsWriter, write_manifest
 from streams.replay.tick_files import TickFile, open_ticks
 from streams.replay.variants_file import write_variants
 from streams.replay.what_if import Variant, read_what_if
 from streams.strategy_file import read_strategies
 
-DEFAULT_BATCH_TICKS: Final = 65_536
+DEFAULT_BATCH_TICKS: Final = 1 << 17
 
 
 class Job(NamedTuple):
@@ -65,12 +66,11 @@ def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
     labels = [file.label for file in found] if len(found) > 1 else [""]
     total = total_rows(files)
     make_folder(job.out)
-    schema = WITH_DEFINITION if plan.variants else SCHEMA
     with (
-        ExecutionsWriter(job.out / "executions.parquet", schema) as executions,
+        ExecutionsWriter(job.out / "executions.parquet", with_definition=bool(plan.variants)) as executions,
         RejectsWriter(job.out / "rejected.jsonl") as rejects,
     ):
-        for run in in_order(files, job.order):
+        for run in ahead(in_order(files, job.order)):
             refused = deciding.step(run, executions)
             rejects.add((placed.reject, labels[placed.file]) for placed in refused)
             advance(sum(file.rows_read for file in files), total)

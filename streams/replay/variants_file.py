@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from streams.core.events import Mode
 from streams.errors import InputError, os_trouble, shortened
 from streams.replay.definitions import Definitions
-from streams.replay.results import SCHEMA, ExecutionsWriter
+from streams.replay.results import ExecutionsWriter
 from streams.replay.tick_columns import Int64s
 from streams.replay.what_if import Variant
 from streams.whole_files import WholeFile
@@ -28,6 +28,9 @@ VARIANTS_SCHEMA: Final = pa.schema(
         pa.field("fired_pairs", pa.int64(), nullable=False),
     ]
 )
+
+TEXTS: Final = ("strategy_id", "ticker", "mode")
+"""Columns of texts of the executions."""
 
 
 def write_variants(path: Path, variants: Sequence[Variant], definitions: Definitions, fired: Int64s) -> None:
@@ -58,10 +61,20 @@ def write_variants(path: Path, variants: Sequence[Variant], definitions: Definit
 def extract(replayed: Path, variant: str, executions: Path) -> int:
     """Write the executions of one variant, as a replay of it alone would have; returns how many."""
     held = _held(replayed / "variants.parquet", variant)
-    with _opened(replayed / "executions.parquet") as file, ExecutionsWriter(executions) as writer:
+    with _opened(replayed / "executions.parquet", TEXTS) as file, ExecutionsWriter(executions) as writer:
         for batch in file.iter_batches():
             chosen = batch.filter(pc.is_in(batch.column("definition"), value_set=held))
-            writer.take(chosen.select(SCHEMA.names).cast(SCHEMA))
+            strategy, ticker, mode = (chosen.column(name) for name in TEXTS)
+            writer.add(
+                strategy.dictionary.to_pylist(),
+                strategy.indices.to_numpy(),
+                ticker.dictionary.to_pylist(),
+                ticker.indices.to_numpy(),
+                chosen.column("bucket_ms").to_numpy(),
+                chosen.column("ts").to_numpy(),
+                mode.dictionary.to_pylist(),
+                mode.indices.to_numpy(),
+            )
     return writer.rows
 
 
@@ -78,10 +91,10 @@ def _held(path: Path, variant: str) -> Any:  # noqa: ANN401 - pyarrow has no typ
     return pa.chunked_array(held)
 
 
-def _opened(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+def _opened(path: Path, as_numbers: Sequence[str] = ()) -> Any:  # noqa: ANN401 - pyarrow has no types
     remedy = "name the folder of a replay with --what-if"
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, read_dictionary=list(as_numbers))
     except (OSError, pa.ArrowException) as error:
         words = os_trouble(error) if isinstance(error, OSError) else shortened(str(error), 200)
         raise InputError(str(path), f"cannot be read ({words})", remedy) from error

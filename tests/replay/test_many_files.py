@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from streams.cli import main
 from streams.errors import InputError
 from streams.replay import merge, run, tick_files
+from streams.replay.ahead import ahead
+from streams.replay.deciding import Deciding
 from streams.replay.in_order import Order, in_order
 from streams.replay.merge import span_of
 from streams.replay.run import Job, replay
@@ -237,10 +239,26 @@ def test_what_was_stopped_leaves_the_earlier_result_whole(
     def stopped(*_: object) -> None:
         raise error("place", "problem", "remedy")
 
-    monkeypatch.setattr(run.Deciding, "step", stopped)
+    monkeypatch.setattr(Deciding, "step", stopped)
     with pytest.raises(error):
         replay(Job([tmp_path / "d"], tmp_path / "strategies.jsonl", tmp_path / "out"))
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_one_step_ahead_is_the_same_and_an_error_comes_in_its_place() -> None:
+    def three_and_a_fault() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise InputError("place", "problem", "remedy")
+
+    seen: list[int] = []
+    with pytest.raises(InputError):
+        seen.extend(ahead(three_and_a_fault()))
+    assert list(ahead([])) == []
+    for item in ahead(three_and_a_fault()):
+        seen.append(item)
+        if item == 3:
+            break
+    assert seen == [1, 2, 3, 1, 2, 3]
 
 
 def test_without_a_manifest_nothing_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

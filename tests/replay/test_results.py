@@ -70,6 +70,7 @@ def written(path: Path, rows: Rows, borders: list[int], shift: int = 0) -> bytes
     with ExecutionsWriter(path) as writer:
         for start, end in zip([0, *borders], [*borders, len(rows.ts_ms)], strict=True):
             add(writer, rows.part(slice(start, end)), shift)
+            writer._settle()
             assert writer._waiting_rows < results.GROUP_ROWS
             assert len(writer._waiting) <= results.MAX_PIECES
     assert writer.rows == len(rows.ts_ms)

@@ -15,6 +15,7 @@ from bench import reference
 from streams.cli import main
 from streams.core.events import Mode, Status, Strategy
 from streams.core.flags import percent_of
+from streams.core.limits import MAX_STRATEGY_ID_BYTES
 from streams.core.shard import Shard
 from streams.replay import deciding
 from streams.replay.run import Job, replay
@@ -79,19 +80,21 @@ def test_each_variant_is_what_it_would_be_alone_to_the_byte(seed: int, tmp_path:
     write_strategies(strategies, tmp_path / "strategies.jsonl")
     variants = some_variants(strategies, work.names, draw)
     (tmp_path / "what-if.yaml").write_text(yaml.safe_dump({"variants": variants}))
-    together = {}
+    together, counted = {}, {}
     for batch_ticks in (700, 100_000):
         out = tmp_path / str(batch_ticks)
         job = Job([ticks], tmp_path / "strategies.jsonl", out, batch_ticks, what_if=tmp_path / "what-if.yaml")
-        done = replay(job)
+        counted[batch_ticks] = replay(job).variants
         together[batch_ticks] = [(out / f"{name}.parquet").read_bytes() for name in ("executions", "variants")]
     assert together[700] == together[100_000]
-    assert len(done.variants) == len(variants)
+    assert counted[700] == counted[100_000]
+    held = pq.read_table(tmp_path / "700" / "variants.parquet").column("strategy_id").to_pylist()
+    assert held == sorted(strategy.strategy_id for strategy in strategies) * len(variants)
     for variant in variants:
         write_strategies([put_to(strategy, variant) for strategy in strategies], tmp_path / "alone.jsonl")
         alone = replay(Job([ticks], tmp_path / "alone.jsonl", tmp_path / "alone"))
         assert extract(tmp_path / "700", variant["name"], tmp_path / "one.parquet") == alone.fired_pairs
-        assert done.variants[variant["name"]] == alone.fired_pairs > 0
+        assert counted[700][variant["name"]] == alone.fired_pairs > 0
         assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "alone" / "executions.parquet").read_bytes()
 
 
@@ -222,6 +225,15 @@ def test_too_many_variants_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     assert done.exit_code == 2
     assert "line 3" in done.stderr
     assert "more than 2 variants" in done.stderr
+
+
+def test_the_longest_ids_there_are_have_variants_too(tmp_path: Path) -> None:
+    longest = "s" * MAX_STRATEGY_ID_BYTES
+    write_strategies([Strategy(longest, "1m", frozenset("A"))], tmp_path / "long.jsonl")
+    run_with(tmp_path, TWO)
+    (tmp_path / "what-if.yaml").write_text("- name: a\n")
+    job = Job([tmp_path / "ticks.csv"], tmp_path / "long.jsonl", tmp_path / "out", what_if=tmp_path / "what-if.yaml")
+    assert replay(job).variants == {"a": 2}
 
 
 def test_an_unknown_timeframe_in_a_variant_is_skipped_with_a_warning(tmp_path: Path) -> None:
