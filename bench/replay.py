@@ -92,7 +92,8 @@ def some_variants(ids: list[str], count: int) -> list[dict[str, object]]:
         moved = [ids[(number * MOVED + at) % len(ids)] for at in range(MOVED)]
         changes: dict[str, object] = {"strategies": {sid: {"timeframe": lengths[number % 5]} for sid in moved}}
         if number % 10 == 1:
-            changes = {"timeframes": {"5m": "1m", "15m": "5m"}}
+            turn = number // 10
+            changes = {"timeframes": {lengths[turn % 5]: lengths[(turn + 1 + turn // 5) % 5]}}
         elif number % 10 == 2:  # noqa: PLR2004 - by turns
             changes = {"per_ticker_throttle": False, "percentage": number}
         variants.append({"name": str(number), **changes})
