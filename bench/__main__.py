@@ -13,6 +13,7 @@ from bench import (
     kafka_recovery,
     kafka_throughput,
     pattern,
+    replay,
     start,
     state,
 )
@@ -23,6 +24,7 @@ REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "core": lambda args: core.report(args.seed, args.ticks or TICKS, args.rounds),
     "state": lambda args: state.report(args.seed),
     "pattern": lambda args: pattern.report(args.seed, args.rounds),
+    "replay": lambda args: replay.report(args.seed, args.ticks or replay.TICKS, args.rounds),
     "start": lambda args: start.report(args.seed, args.rounds),
     "kafka": lambda args: kafka_throughput.report(args.seed, args.ticks or TICKS, args.rounds),
     "latency": lambda args: kafka_latency.report(args.seed, args.seconds),

@@ -40,7 +40,7 @@ class StrategyFile(NamedTuple):
 
 def read_strategies(path: Path) -> StrategyFile:
     """Read all strategies of a file, or raise `InputError` for the first that is wrong."""
-    reader = _Reader(str(path))
+    reader = StrategyReader(str(path))
     return StrategyFile([reader.strategy(entry) for entry in _entries(path)], reader.warnings)
 
 
@@ -55,7 +55,7 @@ def _entries(path: Path) -> Iterator[Entry]:
     if suffix not in {".jsonl", ".ndjson", ".json", ".yaml", ".yml"}:
         remedy = "name it .jsonl, .ndjson, .json, .yaml or .yml"
         raise InputError(str(path), "the format of a strategy file is told by its suffix", remedy)
-    text = _text(path)
+    text = text_of(path)
     if not text.strip():
         raise InputError(str(path), "the file is empty", "write one strategy on each line, or [] for none")
     if suffix in {".yaml", ".yml"}:
@@ -63,7 +63,7 @@ def _entries(path: Path) -> Iterator[Entry]:
     return json_entries(text, str(path), by_line=suffix != ".json")
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """What the file holds, a byte order mark left out."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -79,7 +79,7 @@ def _text(path: Path) -> str:
         raise InputError(f"{path}, line {line}", f"not UTF-8 at byte {at}", "save the file in UTF-8") from error
 
 
-class _Reader:
+class StrategyReader:
     """Makes strategies of entries, and holds what must be known of those before."""
 
     def __init__(self, file: str) -> None:
@@ -147,10 +147,13 @@ class _Reader:
             return frozenset()
         if not isinstance(value, list):
             raise FieldError(f"{described(value)}, where a list belongs", 'write ["AAPL", "MSFT"], or "all"')
-        for i, ticker in enumerate(value):
-            if type(ticker) is not str or ticker not in self.tickers:
-                self._new_ticker(entry, ticker, i)
-        universe = frozenset(map(self.tickers.__getitem__, value))
+        try:
+            universe = frozenset(map(self.tickers.__getitem__, value))
+        except (KeyError, TypeError):  # a ticker that was not met, or is none
+            for i, ticker in enumerate(value):
+                if type(ticker) is not str or ticker not in self.tickers:
+                    self._new_ticker(entry, ticker, i)
+            universe = frozenset(map(self.tickers.__getitem__, value))
         if len(universe) > MAX_UNIVERSE:
             raise FieldError(f"{len(universe)} tickers, the limit is {MAX_UNIVERSE}", 'split it, or write "all"')
         if len(universe) < len(value):

@@ -38,7 +38,6 @@ from streams.core.order import Ranks, order_of
 from streams.core.shadow import Shadow
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tick_columns import clock_ticks, part_of, reaches
-from streams.core.tickers import TooManyTickersError
 from streams.core.turns import Way, mode_in
 
 FIRST_FIRES: Final = 1 << 12
@@ -259,12 +258,7 @@ class Shard:
         """Ticks whose tickers are indexes into `names`; and which of them are left out, for want of room."""
         moves_price = np.empty(len(ts_ms), np.uint8)
         judge_codes(codes, code_ends, self.conditions.blocks, self.conditions.unlisted_blocks, moves_price)
-        numbers = np.empty(len(names), np.int32)
-        for k, name in enumerate(names):
-            try:
-                numbers[k] = self.index.tickers.number(name)
-            except TooManyTickersError:
-                numbers[k] = UNKNOWN
+        numbers = self.index.tickers.numbers_if_room(names)
         ticker = numbers[name_of]
         refused = np.flatnonzero(ticker == UNKNOWN)
         ticker[refused] = kernel.NO_TICK

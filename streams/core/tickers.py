@@ -1,6 +1,7 @@
 """Tickers by number: each name that a shard has met gets the next number, and keeps it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -55,6 +56,15 @@ class Tickers:
             for name in sorted(names):
                 self.number(name)
             return np.fromiter(map(self.by_name.__getitem__, names), np.int32, len(names))
+
+    def numbers_if_room(self, names: Sequence[str]) -> Int32s:
+        """The numbers of several names, new ones numbered as they come; UNKNOWN for those that find no room."""
+        known = self.by_name
+        numbers = np.fromiter((known.get(name, UNKNOWN) for name in names), np.int32, len(names))
+        for at in np.flatnonzero(numbers == UNKNOWN).tolist():
+            with suppress(TooManyTickersError):
+                numbers[at] = self.number(names[at])
+        return numbers
 
     def all_names(self) -> list[str]:
         """Every name, in the order of the numbers."""

@@ -30,6 +30,7 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Final = yaml.resolver.Resolver()
 _TAG: Final = "tag:yaml.org,2002:"
 _DECIMAL: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
+_FRACTION: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 _NODE_REMEDY: Final = "write a list of mappings, each with strategy_id, timeframe and universe"
 
 
@@ -46,7 +47,7 @@ class Node(NamedTuple):
         return self.value
 
 
-def yaml_entries(text: str, file: str, key: str) -> Iterator[Entry]:
+def yaml_entries(text: str, file: str, key: str, remedy: str = _NODE_REMEDY) -> Iterator[Entry]:
     """The mappings in order: of the list, of the list under `key`, or the only one."""
     root = _root(text, file)
     if root is None:
@@ -56,7 +57,7 @@ def yaml_entries(text: str, file: str, key: str) -> Iterator[Entry]:
     nodes = root.value if isinstance(root.value, list) else [root]
     for node in nodes:
         if not isinstance(node.value, dict):
-            raise InputError(f"{file}, line {node.line}", "a mapping with fields belongs here", _NODE_REMEDY)
+            raise InputError(f"{file}, line {node.line}", "a mapping with fields belongs here", remedy)
         yield _entry(node)
 
 
@@ -175,5 +176,7 @@ def _read_plain(text: str) -> Any:  # noqa: ANN401 - whatever the file holds
     if kind == "null":
         return None
     if kind == "bool":
-        return True  # or False: no field takes either, and the error does not tell which
+        return yaml.SafeLoader.bool_values[text.lower()]
+    if kind == "float" and _FRACTION.fullmatch(text):
+        return float(text)
     return int(text) if kind == "int" and _DECIMAL.fullmatch(text) else math.nan

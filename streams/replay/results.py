@@ -7,6 +7,7 @@ the time of day. Each appears whole or not at all.
 import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -35,9 +36,12 @@ SCHEMA: Final = pa.schema(
     ]
 )
 
+WITH_DEFINITION: Final = SCHEMA.insert(0, pa.field("definition", pa.int32(), nullable=False))
+"""What a replay of several variants writes: see `definitions.py`."""
+
 ENCODING: Final[dict[str, Any]] = {
     "compression": "zstd",
-    "use_dictionary": ["strategy_id", "ticker", "bucket_ms", "mode"],
+    "use_dictionary": ["definition", "strategy_id", "ticker", "bucket_ms", "mode"],
     "column_encoding": {"ts": "DELTA_BINARY_PACKED"},
     "write_statistics": ["bucket_ms", "ts"],
     "store_schema": False,
@@ -45,6 +49,10 @@ ENCODING: Final[dict[str, Any]] = {
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]
+
+_KINDS: Final = {pa.string(): pa.dictionary(pa.int32(), pa.string())}
+"""How columns are handed to the writer: what is a dictionary already is not looked through again."""
 
 
 class ExecutionsWriter:
@@ -53,17 +61,23 @@ class ExecutionsWriter:
     Used in a `with`: the file is there after a clean end of it, and only then.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, with_definition: bool = False) -> None:
         self.rows = 0
+        self._schema = WITH_DEFINITION if with_definition else SCHEMA
+        self._written = pa.schema([field.with_type(_KINDS.get(field.type, field.type)) for field in self._schema])
         self._file = WholeFile(path)
-        self._waiting: list[Any] = []
+        self._waiting: list[list[Numbers]] = []
+        """Columns side by side, texts as their numbers in the row group."""
         self._waiting_rows = 0
+        self._texts = _no_texts()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._file)
             with self._file.trouble_named():
-                self._parquet = pq.ParquetWriter(self._file.out, SCHEMA, **ENCODING)
+                self._parquet = pq.ParquetWriter(self._file.out, self._written, **ENCODING)
+            self._thread = ThreadPoolExecutor(1)
+            self._adding: Future[None] | None = None
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
@@ -84,72 +98,113 @@ class ExecutionsWriter:
         mode_names: Sequence[str],
         mode: Int32s,
     ) -> None:
-        """Add the rows of a batch: texts as positions in a list of names. A ticker of -1 is the empty text."""
-        columns = [
-            _texts(strategy_names, strategy),
-            _texts(ticker_names, ticker),
-            pa.array(bucket_ms, pa.int64()),
-            pa.array(ts_ms, pa.int64()),
-            _texts(mode_names, mode),
-        ]
-        self._take(pa.record_batch(columns, schema=SCHEMA))
+        """Add the rows of a batch: texts as positions in a list of names. A ticker of -1 is the empty text.
 
-    def _take(self, batch: Any) -> None:  # noqa: ANN401 - pyarrow has no types
-        """Let rows wait until a row group is full, so that its bounds do not depend on the batches."""
+        They are taken in a thread beside the caller's; what goes wrong there is raised by the next call, or the end.
+        """
+        self._settle()
+        self.rows += len(ts_ms)
+        columns = (strategy_names, strategy, ticker_names, ticker, bucket_ms, ts_ms, mode_names, mode)
+        self._adding = self._thread.submit(self._take, *columns)
+
+    def _take(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        strategy_names: Sequence[str],
+        strategy: Int32s,
+        ticker_names: Sequence[str],
+        ticker: Int32s,
+        bucket_ms: Int64s,
+        ts_ms: Int64s,
+        mode_names: Sequence[str],
+        mode: Int32s,
+    ) -> None:
         at = 0
-        while at < len(batch):
-            piece = batch.slice(at, GROUP_ROWS - self._waiting_rows)
-            self._waiting.append(piece)
-            self._waiting_rows += len(piece)
-            at += len(piece)
-            if self._waiting_rows == GROUP_ROWS:
-                self._write_group()
-        self.rows += len(batch)
-        if len(self._waiting) > MAX_PIECES:
-            self._waiting = [pa.concat_batches(self._waiting)]
+        while at < len(ts_ms):
+            part = slice(at, at + GROUP_ROWS - self._waiting_rows)
+            piece: list[Numbers] = [
+                self._numbers("strategy_id", strategy_names, strategy[part]),
+                self._numbers("ticker", ticker_names, ticker[part]),
+                bucket_ms[part],
+                ts_ms[part],
+                self._numbers("mode", mode_names, mode[part]),
+            ]
+            self._wait(piece if self._schema is SCHEMA else [strategy[part], *piece])
+            at += len(ts_ms[part])
+
+    def _numbers(self, column: str, names: Sequence[str], index: Int32s) -> Int32s:
+        """Texts as numbers of the row group's own, in the order in which it met them: no batch has a say in it."""
+        met = pa.array(index).dictionary_encode()
+        texts = self._texts[column]
+        number = [texts.setdefault(names[i] if i >= 0 else "", len(texts)) for i in met.dictionary.to_pylist()]
+        numbers: Int32s = np.array(number, np.int32)[met.indices.to_numpy()]
+        return numbers
+
+    def _wait(self, piece: list[Numbers]) -> None:
+        """Let rows wait until a row group is full, so that its bounds do not depend on the batches."""
+        self._waiting.append(piece)
+        self._waiting_rows += len(piece[-1])
+        if self._waiting_rows == GROUP_ROWS:
+            self._write_group()
+        elif len(self._waiting) > MAX_PIECES:
+            self._waiting = [self._joined()]
+
+    def _joined(self) -> list[Numbers]:
+        return [np.concatenate(column) for column in zip(*self._waiting, strict=True)]
 
     def _write_group(self) -> None:
         """Write what waits as one row group, joined first: pages break where arrays do."""
         if self._waiting:
+            columns = [
+                _as_texts(column, self._texts[name]) if name in self._texts else pa.array(column)
+                for name, column in zip(self._written.names, self._joined(), strict=True)
+            ]
             with self._file.trouble_named():
-                self._parquet.write_batch(pa.concat_batches(self._waiting), row_group_size=GROUP_ROWS)
+                batch = pa.record_batch(columns, schema=self._written)
+                self._parquet.write_batch(batch, row_group_size=GROUP_ROWS)
         self._waiting = []
         self._waiting_rows = 0
+        self._texts = _no_texts()
+
+    def _settle(self) -> None:
+        """Wait for the rows that are being taken beside us."""
+        if self._adding is not None:
+            adding, self._adding = self._adding, None
+            adding.result()
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
         """Write the rest and the footer on a clean end; let go of the writer on any."""
         try:
             if kind is None:
+                self._settle()
                 self._write_group()
                 with self._file.trouble_named():
                     self._parquet.close()
         finally:
+            self._thread.shutdown()
             with contextlib.suppress(OSError, ValueError, pa.ArrowException):
                 self._parquet.close()
 
 
-def _texts(names: Sequence[str], index: Int32s) -> Any:  # noqa: ANN401 - pyarrow has no types
-    """The named texts as a plain column. A few rows of many names cost what the few rows do."""
-    if len(index) < len(names) or (len(index) and index.min() < 0):
-        used, which = np.unique(index, return_inverse=True)
-        names = [names[i] if i >= 0 else "" for i in used.tolist()]
-        index = which.astype(np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(index), pa.array(names, pa.string())).cast(pa.string())
+def _no_texts() -> dict[str, dict[str, int]]:
+    """Of each column of texts: those met, by number."""
+    return {"strategy_id": {}, "ticker": {}, "mode": {}}
+
+
+def _as_texts(numbers: Numbers, texts: Iterable[str]) -> Any:  # noqa: ANN401 - pyarrow has no types
+    return pa.DictionaryArray.from_arrays(pa.array(numbers), pa.array(list(texts), pa.string()))
 
 
 class RejectsWriter(WholeFile):
     """Writes `rejected.jsonl`, a line for each row refused. An empty file says that there was none."""
 
-    def add(self, rejects: Iterable[Reject]) -> None:
-        """Add some rows."""
-        for reject in rejects:
-            self.write(json.dumps(reject._asdict(), ensure_ascii=False) + "\n")
+    rows = 0
 
-
-def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
-    """Write all of `rejected.jsonl`."""
-    with RejectsWriter(path) as writer:
-        writer.add(rejects)
+    def add(self, rejects: Iterable[tuple[Reject, str]]) -> None:
+        """Add some rows, each with what its file is called, where there are several."""
+        for reject, file in rejects:
+            line = {"file": file, **reject._asdict()} if file else reject._asdict()
+            self.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self.rows += 1
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:

@@ -126,12 +126,12 @@ def _run(batch: TickBatch, first_row: int, ticks: slice, rejects: list[Reject]) 
     ends = batch.code_ends[ticks]
     first_code = int(batch.code_ends[ticks.start - 1]) if ticks.start else 0
     last_code = int(ends[-1]) if len(ends) else first_code
-    used, name_of = np.unique(batch.name_of[ticks], return_inverse=True)
+    names, name_of = _used(batch.names, batch.name_of[ticks])
     return TickBatch(
         first_row=first_row,
         rows=batch.rows[ticks],
-        names=[batch.names[i] for i in used.tolist()],
-        name_of=name_of.astype(np.int32),
+        names=names,
+        name_of=name_of,
         ts_ms=batch.ts_ms[ticks],
         code_ends=ends - first_code,
         codes=batch.codes[first_code:last_code],

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
+from streams.core.limits import FOREVER
 from streams.errors import InputError, os_trouble
 from streams.replay.csv_ticks import CsvTicks
+from streams.replay.find_files import SUFFIXES, format_of
 from streams.replay.parquet_ticks import ParquetTicks
 from streams.replay.rejects import Reject
 from streams.replay.tick_columns import RawColumns, TickBatch, sift, slices
@@ -15,10 +17,11 @@ __all__ = ["Reject", "TickBatch", "TickFile", "open_ticks"]
 CHUNK_ROWS: Final = 1 << 17
 """Rows taken out of a Parquet file at a time, and the most that a batch of one holds."""
 
+PEEK_ROWS: Final = 1 << 10
+"""Rows taken at a time to find the first tick."""
+
 SUSPICIOUS_MS: Final = 100_000_000_000
 """A time before March 1973 is more likely one in seconds."""
-
-_FORMATS: Final = ".parquet, .pq, .csv or .csv.gz"
 
 
 class Source(Protocol):
@@ -58,6 +61,11 @@ class TickFile:
             self.rows_read = raw.end_row - 1
             yield from slices(batch, self.batch_rows, raw.end_row)
 
+    def first_ms(self) -> int:
+        """The time of the first tick; FOREVER where there is none."""
+        batches = map(sift, self._source.chunks(PEEK_ROWS))
+        return next((int(batch.ts_ms[0]) for batch in batches if len(batch.ts_ms)), FOREVER)
+
     def _look_at_times(self, batch: TickBatch) -> None:
         """Warn, once, of times that look like seconds."""
         if self.warnings or not len(batch.ts_ms) or batch.ts_ms.min() >= SUSPICIOUS_MS:
@@ -73,14 +81,11 @@ def open_ticks(path: Path, batch_rows: int) -> TickFile:
     """Open a tick file by its suffix and check its columns; raise `InputError` where it cannot be used."""
     if batch_rows < 1:
         raise ValueError(f"batch_rows is {batch_rows}; it must be at least 1")
-    name = path.name.lower()
-    reader: type[ParquetTicks | CsvTicks]
-    if name.endswith((".parquet", ".pq")):
-        reader = ParquetTicks
-    elif name.endswith((".csv", ".csv.gz")):
-        reader = CsvTicks
-    else:
-        raise InputError(str(path), "the format of a tick file is told by its suffix", f"name it {_FORMATS}")
+    kind = format_of(path)
+    if kind is None:
+        remedy = f"name it {', '.join(SUFFIXES)}"
+        raise InputError(str(path), "the format of a tick file is told by its suffix", remedy)
+    reader: type[ParquetTicks | CsvTicks] = ParquetTicks if kind == "Parquet" else CsvTicks
     _check_readable(path)
     return TickFile(path, reader(path), batch_rows)
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from bench import reference
 from streams.cli import main
-from streams.replay.run import Job, Order, replay
+from streams.replay.in_order import Order
+from streams.replay.run import Job, replay
 
 STRATEGIES = '{"strategy_id": "s1", "timeframe": "1m", "universe": ["A", "B"]}\n'
 TICKS = "ticker,ts,price,size,conditions\nA,60000,1.0,1,\nB,60001,1.0,1,0 14\nA,60002,1.0,1,\nA,120000,1.0,1,\n"
@@ -44,7 +45,7 @@ def test_the_reference_answer_for_any_batch_size(seed: int, tmp_path: Path) -> N
     written = set()
     for batch_ticks in (997, 60_000):
         out = tmp_path / str(batch_ticks)
-        assert replay(Job(ticks, strategies, out, batch_ticks)).fired_pairs == work.pairs
+        assert replay(Job([ticks], strategies, out, batch_ticks)).fired_pairs == work.pairs
         assert reference.digest_of(out / "executions.parquet") == (work.pairs, work.digest)
         written.add((out / "executions.parquet").read_bytes())
     assert len(written) == 1
@@ -54,8 +55,8 @@ def test_the_reference_answer_for_any_batch_size(seed: int, tmp_path: Path) -> N
 def test_the_same_bytes_for_batches_of_one_seven_a_thousand_and_all(batch_ticks: int, tmp_path: Path) -> None:
     work = reference.make(5, ticks=5_000)
     ticks, strategies = reference.write_files(work, tmp_path)
-    replay(Job(ticks, strategies, tmp_path / "whole"))
-    replay(Job(ticks, strategies, tmp_path / "cut", batch_ticks))
+    replay(Job([ticks], strategies, tmp_path / "whole"))
+    replay(Job([ticks], strategies, tmp_path / "cut", batch_ticks))
     assert reference.digest_of(tmp_path / "cut" / "executions.parquet") == (work.pairs, work.digest)
     whole, cut = ((tmp_path / name / "executions.parquet").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
@@ -64,7 +65,7 @@ def test_the_same_bytes_for_batches_of_one_seven_a_thousand_and_all(batch_ticks:
 def test_the_digest_tells_a_pair_too_few(tmp_path: Path) -> None:
     work = reference.make(5, ticks=5_000)
     ticks, strategies = reference.write_files(work, tmp_path)
-    replay(Job(ticks, strategies, tmp_path))
+    replay(Job([ticks], strategies, tmp_path))
     table = pq.read_table(tmp_path / "executions.parquet")
     pq.write_table(table.slice(1), tmp_path / "less.parquet")
     assert reference.digest_of(tmp_path / "less.parquet") != (work.pairs, work.digest)
@@ -145,8 +146,8 @@ def test_sorting_keeps_each_tick_with_its_conditions(tmp_path: Path) -> None:
     spoilt = table.set_column(4, "conditions", pa.array([codes[i % 4] for i in range(2_000)], pa.list_(pa.int32())))
     pq.write_table(spoilt, tmp_path / "sorted.parquet")
     pq.write_table(pa.concat_tables([spoilt.slice(1_000), spoilt.slice(0, 1_000)]), tmp_path / "turned.parquet")
-    replay(Job(tmp_path / "sorted.parquet", strategies, tmp_path / "a", 64))
-    replay(Job(tmp_path / "turned.parquet", strategies, tmp_path / "b", 64, Order.TIME))
+    replay(Job([tmp_path / "sorted.parquet"], strategies, tmp_path / "a", 64))
+    replay(Job([tmp_path / "turned.parquet"], strategies, tmp_path / "b", 64, Order.TIME))
     one, other = ((tmp_path / name / "executions.parquet").read_bytes() for name in "ab")
     assert one == other
     assert 0 < pq.read_table(tmp_path / "a" / "executions.parquet").num_rows < work.pairs

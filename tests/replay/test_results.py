@@ -4,7 +4,7 @@ import errno
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from streams.errors import InputError
 from streams.replay import results
 from streams.replay.rejects import Reject
-from streams.replay.results import SCHEMA, ExecutionsWriter, RejectsWriter, write_manifest, write_rejects
+from streams.replay.results import SCHEMA, ExecutionsWriter, RejectsWriter, write_manifest
 from streams.whole_files import WholeFile, write_whole
 
 STRATEGIES = [f"s{i}" for i in range(40)]
@@ -70,6 +70,7 @@ def written(path: Path, rows: Rows, borders: list[int], shift: int = 0) -> bytes
     with ExecutionsWriter(path) as writer:
         for start, end in zip([0, *borders], [*borders, len(rows.ts_ms)], strict=True):
             add(writer, rows.part(slice(start, end)), shift)
+            writer._settle()
             assert writer._waiting_rows < results.GROUP_ROWS
             assert len(writer._waiting) <= results.MAX_PIECES
     assert writer.rows == len(rows.ts_ms)
@@ -127,6 +128,11 @@ def test_bytes_of_a_long_result_do_not_depend_on_the_batches(tmp_path: Path, ste
     borders = list(range(step, len(rows.ts_ms), step))
 
     assert written(tmp_path / "a.parquet", rows, borders, 7) == written(tmp_path / "b.parquet", rows, [])
+
+
+def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:
+    with RejectsWriter(path) as writer:
+        writer.add((reject, "") for reject in rejects)
 
 
 def left_in(folder: Path) -> list[str]:
@@ -223,7 +229,7 @@ def test_rejects_are_a_line_each(tmp_path: Path) -> None:
     write_rejects(tmp_path / "all.jsonl", rejects)
     with RejectsWriter(tmp_path / "some.jsonl") as writer:
         for reject in rejects:
-            writer.add([reject])
+            writer.add([(reject, "")])
         writer.add([])
     text = (tmp_path / "all.jsonl").read_text(encoding="utf-8")
 

@@ -1,0 +1,87 @@
+"""The shard of a replay: runs of ticks in, rows of the result out."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from streams.core.events import Mode, Strategy
+from streams.core.index import LimitError
+from streams.core.lifecycle import Verdict
+from streams.core.limits import MAX_TICKERS
+from streams.core.shard import EVERY_TICKER, Shard
+from streams.core.tickers import TooManyTickersError
+from streams.errors import InputError
+from streams.reference_data import load_conditions
+from streams.replay.definitions import Definitions
+from streams.replay.rejects import Reject
+from streams.replay.results import ExecutionsWriter
+from streams.replay.runs import Placed, Run
+
+MODES: Final = [mode.value for mode in Mode]
+_BY_PAIRS: Final = np.int32(MODES.index(Mode.PER_TICKER))
+
+
+class Deciding:
+    """All definitions of a replay, in one shard."""
+
+    def __init__(self, definitions: Definitions, path: Path) -> None:
+        """Put them in force; `path` is the file to mend where that cannot be."""
+        self.shard = Shard(load_conditions())
+        self.path = path
+        self.fired = np.zeros(len(definitions.strategies), np.int64)
+        """By definition: its fired pairs."""
+        self._several = bool(definitions.held)
+        self._ids = definitions.ids
+        self._whole_mode = np.array([MODES.index(mode) for mode in definitions.whole_modes], np.int32)
+        for number, strategy in enumerate(definitions.strategies):
+            # They are numbered in the order of their ids, so their numbers, of one length, stand in that order too.
+            name = f"{number:07}" if self._several else strategy.strategy_id
+            self._put_in_force(strategy, name)
+        assert self.shard.strategy_ids == sorted(self.shard.strategy_ids), "definitions are numbered by their ids"
+
+    def _put_in_force(self, strategy: Strategy, name: str) -> None:
+        try:
+            settled = self.shard.change(replace(strategy, strategy_id=name))
+        except (LimitError, TooManyTickersError) as error:
+            remedy = "spread the variants over several files, and replay each" if self._several else "split the file"
+            raise InputError(str(self.path), str(error).partition(";")[0], remedy) from error
+        if settled.verdict is not Verdict.ACCEPTED:
+            raise InputError(f"{self.path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """The strategies that decide nothing, and why."""
+        for name, why in self.shard.index.warnings.items():
+            yield self._ids[self.shard.index.entries[name].number], why
+
+    def step(self, run: Run, executions: ExecutionsWriter) -> list[Placed]:
+        """Take one run of ticks; returns the rows that were refused."""
+        batch, shard = run.batch, self.shard
+        ticks, refused = shard.from_columns(batch.names, batch.name_of, batch.ts_ms, batch.codes, batch.code_ends)
+        fires = shard.in_order(shard.step(ticks), len(ticks.ticker))
+        if len(fires.tick):
+            self.fired += np.bincount(fires.strategy, minlength=len(self.fired))
+            executions.add(
+                self._ids,
+                fires.strategy,
+                shard.index.tickers.all_names(),
+                fires.ticker,
+                fires.bucket_ms,
+                fires.ts_ms,
+                MODES,
+                np.where(fires.ticker == EVERY_TICKER, self._whole_mode[fires.strategy], _BY_PAIRS),
+            )
+        if not refused:
+            return run.refused
+        if self._several:  # alone, a variant may have had room for them: its answer must not hang on the others
+            problem = f"more than {MAX_TICKERS} tickers in the ticks and in all variants together"
+            raise InputError(str(self.path), problem, "replay fewer variants at once")
+        homeless = (Placed(int(run.file_of[at]), too_many_tickers(int(batch.rows[at]))) for at in refused)
+        return sorted([*run.refused, *homeless])
+
+
+def too_many_tickers(row: int) -> Reject:
+    """Why a row is refused whose ticker finds no room."""
+    return Reject(row, "too_many_tickers", f"a shard holds at most {MAX_TICKERS} tickers")
