@@ -24,8 +24,8 @@ from tests.worker.conftest import FEW
 from tests.worker.inputs import Feed, positions, wait_until_done
 
 TICKS = 30_000
-STEP = 0.001
-"""The share of a workload that is sent in one go, so that it lasts for a while."""
+STEP, STEP_S = 0.001, 0.01
+"""The share of a workload that is sent in one go, and how long that takes at least: so all of it lasts ten seconds."""
 
 GONE = "the broker does not say where ticks end"
 """What a worker logs that has had no answer for two seconds."""
@@ -41,6 +41,7 @@ def flowing(feed: Feed) -> Iterator[threading.Thread]:
         while share < 1 and not over.is_set():
             share = min(1.0, share + STEP)
             feed.send(share)
+            over.wait(STEP_S)
 
     thread = threading.Thread(target=send)
     thread.start()
