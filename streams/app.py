@@ -190,7 +190,7 @@ def make_shards(given: Given, told: Told, books: Books, consumer: Callable[[], A
         is_home = Here(partition, homes).__getitem__
         return Agreement(partition, sizes[topics.ticks], is_home, sends_ahead=sends_ahead)
 
-    makers = Makers(shard_maker(given), transaction, agreement, lambda: make_consumer(settings))
+    makers = Makers(shard_maker(given, homes), transaction, agreement, lambda: make_consumer(settings))
     return Shards(books, makers, make_ahead(settings), tools, around)
 
 
@@ -224,10 +224,9 @@ def make_discoveries(given: Given, told: Told, book: StrategyBook, consumer: Cal
     return Discoveries(tools, earliest)
 
 
-def shard_maker(given: Given) -> Callable[[int], Shard]:
+def shard_maker(given: Given, homes: Homes) -> Callable[[int], Shard]:
     """Makes the shard of a partition, which holds the tickers and the whole strategies that hash to it."""
     settings = given.settings
-    homes = Homes(given.sizes[settings.topics.ticks])
     default = Mode.PER_TICKER if settings.per_ticker_throttle else Mode.LEGACY
 
     def make(partition: int) -> Shard:

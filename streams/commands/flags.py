@@ -1,17 +1,13 @@
 """`tickgate flags`: switches that workers follow while they run."""
 
 import time
-from typing import TYPE_CHECKING
 
 import click
 
 from streams.commands.plainly import settings, told_plainly
+from streams.commands.strategies import schemas_of
 from streams.core.flags import NAMES, Control, Scope
 from streams.errors import InputError
-from streams.settings import Settings
-
-if TYPE_CHECKING:
-    from streams.kafka.registry import Schemas
 
 VALUES = {"true": True, "false": False, "unset": None}
 
@@ -29,7 +25,8 @@ def flags() -> None:
 @click.option("--reason", default="", help="Why, for those who read the history.")
 def set_(*, name: str, value: str, strategy: str, percentage: float | None, reason: str) -> None:
     """Set a flag; `unset` leaves it to the next scope: strategy, percentage, all, and then the worker's setting."""
-    from streams.kafka.control_topic import BadValueError, in_words, write_control
+    from streams.kafka.bad_values import BadValueError
+    from streams.kafka.control_topic import in_words, write_control
     from streams.kafka.security import for_confluent
 
     with told_plainly():
@@ -37,7 +34,7 @@ def set_(*, name: str, value: str, strategy: str, percentage: float | None, reas
             raise InputError("tickgate flags set", "it has two scopes", "say --strategy or --percentage, not both")
         scope = Scope.STRATEGY if strategy else Scope.ALL if percentage is None else Scope.PERCENTAGE
         control, current = Control(name, VALUES[value], scope, strategy, percentage or 0.0), settings()
-        schemas, security = _schemas(current, may_register=True), for_confluent(current)
+        schemas, security = schemas_of(current, may_register=True), for_confluent(current)
         ts_ms = time.time_ns() // 1_000_000
         try:
             write_control(
@@ -56,7 +53,9 @@ def show() -> None:
 
     with told_plainly():
         current = settings()
-        entries = read_entries(current.broker, current.topics.controls, _schemas(current), for_confluent(current))
+        entries = read_entries(
+            current.broker, current.topics.controls, schemas_of(current, may_register=False), for_confluent(current)
+        )
     lines = [in_words(control) for control in standing(entries)]
     click.echo("\n".join(lines or ["no flag is set"]))
 
@@ -70,7 +69,7 @@ def history() -> None:
 
     with told_plainly():
         current = settings()
-        schemas, security = _schemas(current), for_confluent(current)
+        schemas, security = schemas_of(current, may_register=False), for_confluent(current)
         entries = read_entries(current.broker, current.topics.controls, schemas, security)
         turns = read_turns(current.broker, current.topics.turns, schemas, security)
     for each in entries:
@@ -78,12 +77,3 @@ def history() -> None:
         click.echo(f"{each.place}: at {each.ts_ms}: {what}{each.reason and f' ({each.reason})'}")
     for strategy_id, of_strategy in turns.items():
         click.echo(f"strategy {strategy_id}: {', '.join(told(of_strategy))}")
-
-
-def _schemas(current: Settings, *, may_register: bool = False) -> "Schemas":
-    """Where this environment has its schemas from."""
-    from streams.kafka.schema_source import open_schemas, registry_told
-
-    url = current.schema_registry_url
-    with registry_told():
-        return open_schemas(url, time.monotonic, prefix=current.topic_prefix, may_register=may_register)

@@ -86,8 +86,7 @@ async def ask(url: str, strategy_id: str) -> "tuple[Gathered, int]":
     try:
         return read_answer(body), int(body["partitions"])
     except (KeyError, ValueError) as error:
-        problem = body.get("problem", error) if isinstance(body, dict) else error
-        raise InputError(url, str(problem), "name a worker that runs by --worker, such as http://HOST:6066") from error
+        raise InputError(url, str(error), "name a worker that runs by --worker, such as http://HOST:6066") from error
 
 
 def as_told(found: Look) -> dict[str, Any]:

@@ -24,13 +24,14 @@ class Promise:
     def __init__(self, kept_ms: int = NEVER, *, needed: bool = False) -> None:
         """Go on from what the rows hold. Where it is not needed it binds nobody, and stays as it was."""
         self._needed = needed
-        self._kept_ms = self._told_ms = kept_ms
+        self.kept_ms = self._told_ms = kept_ms
+        """What rows hold that are true."""
         self._reached_ms = self._waiting_ms = NEVER
 
     @property
     def until_ms(self) -> int:
         """How far stream time may go now."""
-        return min(self._kept_ms, self._told_ms) if self._needed else FOREVER
+        return min(self.kept_ms, self._told_ms) if self._needed else FOREVER
 
     def must_reach(self, time_ms: int) -> None:
         """Something waits that brings this time."""
@@ -47,4 +48,4 @@ class Promise:
 
     def keep(self) -> None:
         """The rows that were told last are true."""
-        self._kept_ms = self._told_ms
+        self.kept_ms = self._told_ms

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from streams.core.agreement import Decision
 from streams.core.flags import Control, Scope
 from streams.core.turns import Turns
-from streams.kafka.bad_values import BadValueError, Reason
+from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.control_records import RECORD, control_of, key_of, read, record_of
 from streams.kafka.registry import Schemas
@@ -87,6 +87,3 @@ def standing(entries: list[Entry]) -> Iterator[Control]:
     """The controls that are in force, the last of each flag and scope."""
     last = {key_of(each.control): each.control for each in entries if isinstance(each.control, Control)}
     yield from (control for _, control in sorted(last.items()) if control.value is not None)
-
-
-__all__ = ["BadValueError", "Entry", "in_words", "read_entries", "read_turns", "standing", "write_control"]

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer
 
 from streams.core.agreement import Agreement
-from streams.core.limits import NEVER
 from streams.core.shard import Shard
 from streams.core.special_rows import NO_INPUTS, Position
 from streams.core.turning import Turning
@@ -219,7 +218,7 @@ class Shards:
         turning = Turning(shard, self._make.agreement(partition))
         deciding = Deciding(partition, turning, restored.rows, self._tools, restored.position)
         shard.set_flags(self._books.controls.flags)
-        turning.stand(self._books.turns.ledger.copied(), restored.position.promised_ms if restored.position else NEVER)
+        turning.stand(self._books.turns.ledger.copied(), deciding.promise.kept_ms)
         return Remade(deciding, restored.position, rows.position("last_bucket") or 0)
 
     def _put_in_force(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:

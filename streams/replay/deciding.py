@@ -17,7 +17,7 @@ from streams.errors import InputError
 from streams.reference_data import load_conditions
 from streams.replay.definitions import Definitions
 from streams.replay.rejects import Reject
-from streams.replay.results import ExecutionsWriter
+from streams.replay.results import Batch, ExecutionsWriter
 from streams.replay.runs import Placed, Run
 
 MODES: Final = [mode.value for mode in Mode]
@@ -63,7 +63,7 @@ class Deciding:
         fires = shard.in_order(shard.step(ticks), len(ticks.ticker))
         if len(fires.tick):
             self.fired += np.bincount(fires.strategy, minlength=len(self.fired))
-            executions.add(
+            named = Batch(
                 self._ids,
                 fires.strategy,
                 shard.index.tickers.all_names(),
@@ -73,6 +73,7 @@ class Deciding:
                 MODES,
                 np.where(fires.ticker == EVERY_TICKER, self._whole_mode[fires.strategy], _BY_PAIRS),
             )
+            executions.add(named)
         if not refused:
             return run.refused
         if self._several:  # alone, a variant may have had room for them: its answer must not hang on the others

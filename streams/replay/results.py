@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,19 @@ _KINDS: Final = {pa.string(): pa.dictionary(pa.int32(), pa.string())}
 """How columns are handed to the writer: what is a dictionary already is not looked through again."""
 
 
+class Batch(NamedTuple):
+    """Rows as columns side by side: texts as positions in a list of names. A ticker of -1 is the empty text."""
+
+    strategy_names: Sequence[str]
+    strategy: Int32s
+    ticker_names: Sequence[str]
+    ticker: Int32s
+    bucket_ms: Int64s
+    ts_ms: Int64s
+    mode_names: Sequence[str]
+    mode: Int32s
+
+
 class ExecutionsWriter:
     """Writes `executions.parquet`, one row a fired pair, in the order of `add`; takes the place of an earlier one.
 
@@ -87,49 +100,25 @@ class ExecutionsWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(  # noqa: PLR0913, PLR0917 - the columns of one batch, side by side
-        self,
-        strategy_names: Sequence[str],
-        strategy: Int32s,
-        ticker_names: Sequence[str],
-        ticker: Int32s,
-        bucket_ms: Int64s,
-        ts_ms: Int64s,
-        mode_names: Sequence[str],
-        mode: Int32s,
-    ) -> None:
-        """Add the rows of a batch: texts as positions in a list of names. A ticker of -1 is the empty text.
-
-        They are taken in a thread beside the caller's; what goes wrong there is raised by the next call, or the end.
-        """
+    def add(self, batch: Batch) -> None:
+        """Add rows. A thread takes them meanwhile; the next call, or the end, raises what goes wrong there."""
         self._settle()
-        self.rows += len(ts_ms)
-        columns = (strategy_names, strategy, ticker_names, ticker, bucket_ms, ts_ms, mode_names, mode)
-        self._adding = self._thread.submit(self._take, *columns)
+        self.rows += len(batch.ts_ms)
+        self._adding = self._thread.submit(self._take, batch)
 
-    def _take(  # noqa: PLR0913, PLR0917 - as above
-        self,
-        strategy_names: Sequence[str],
-        strategy: Int32s,
-        ticker_names: Sequence[str],
-        ticker: Int32s,
-        bucket_ms: Int64s,
-        ts_ms: Int64s,
-        mode_names: Sequence[str],
-        mode: Int32s,
-    ) -> None:
+    def _take(self, batch: Batch) -> None:
         at = 0
-        while at < len(ts_ms):
+        while at < len(batch.ts_ms):
             part = slice(at, at + GROUP_ROWS - self._waiting_rows)
             piece: list[Numbers] = [
-                self._numbers("strategy_id", strategy_names, strategy[part]),
-                self._numbers("ticker", ticker_names, ticker[part]),
-                bucket_ms[part],
-                ts_ms[part],
-                self._numbers("mode", mode_names, mode[part]),
+                self._numbers("strategy_id", batch.strategy_names, batch.strategy[part]),
+                self._numbers("ticker", batch.ticker_names, batch.ticker[part]),
+                batch.bucket_ms[part],
+                batch.ts_ms[part],
+                self._numbers("mode", batch.mode_names, batch.mode[part]),
             ]
-            self._wait(piece if self._schema is SCHEMA else [strategy[part], *piece])
-            at += len(ts_ms[part])
+            self._wait(piece if self._schema is SCHEMA else [batch.strategy[part], *piece])
+            at += len(batch.ts_ms[part])
 
     def _numbers(self, column: str, names: Sequence[str], index: Int32s) -> Int32s:
         """Texts as numbers of the row group's own, in the order in which it met them: no batch has a say in it."""

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from streams.core.events import Mode
 from streams.errors import InputError, os_trouble, shortened
 from streams.replay.definitions import Definitions
-from streams.replay.results import ExecutionsWriter
+from streams.replay.results import Batch, ExecutionsWriter
 from streams.replay.tick_columns import Int64s
 from streams.replay.what_if import Variant
 from streams.whole_files import WholeFile
@@ -65,7 +65,7 @@ def extract(replayed: Path, variant: str, executions: Path) -> int:
         for batch in file.iter_batches():
             chosen = batch.filter(pc.is_in(batch.column("definition"), value_set=held))
             strategy, ticker, mode = (chosen.column(name) for name in TEXTS)
-            writer.add(
+            texts = Batch(
                 strategy.dictionary.to_pylist(),
                 strategy.indices.to_numpy(),
                 ticker.dictionary.to_pylist(),
@@ -75,6 +75,7 @@ def extract(replayed: Path, variant: str, executions: Path) -> int:
                 mode.dictionary.to_pylist(),
                 mode.indices.to_numpy(),
             )
+            writer.add(texts)
     return writer.rows
 
 

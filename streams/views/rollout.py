@@ -92,12 +92,10 @@ class Rollout:
     async def _ask(self, url: str, partitions: Sequence[int], strategy_id: str) -> Gathered:
         """What another worker says of the shards that it is known to own."""
         got = await self._owner.get(url, address(url, strategy_id), {HOP: "1"})
-        body = json.loads(got.body)
         try:
-            read = read_answer(body)
+            read = read_answer(json.loads(got.body))
         except ValueError as error:
-            problem = body.get("problem", error) if isinstance(body, dict) else error
-            return Gathered([], dict.fromkeys(partitions, str(problem)))
+            return Gathered([], dict.fromkeys(partitions, str(error)))
         reports = [each for each in read.reports if each.shard in partitions]
         known = {each.shard for each in reports}
         missing = f"the worker at {url} does not count it; it is on its way, or recovers; ask again"
@@ -105,8 +103,10 @@ class Rollout:
 
 
 def read_answer(body: Any) -> Gathered:  # noqa: ANN401 - JSON
-    """What a worker has said; raises ValueError where it is no such answer."""
-    if not isinstance(body, dict) or not isinstance(body.get("shards"), list):
-        raise ValueError("it is no answer of a worker about shadows")  # noqa: TRY004 - what is wrong is a value, for all
+    """What a worker has said; raises ValueError where it is no such answer, or one that says why not."""
+    told = body if isinstance(body, dict) else {}
+    if not isinstance(told.get("shards"), list):
+        problem = told.get("problem", "it is no answer of a worker about shadows")
+        raise ValueError(problem)  # noqa: TRY004 - what is wrong is a value, for all
     silent = {int(partition): str(why) for partition, why in body["silent"].items()}
     return Gathered([read_report(each) for each in body["shards"]], silent)

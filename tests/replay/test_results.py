@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from streams.errors import InputError
 from streams.replay import results
 from streams.replay.rejects import Reject
-from streams.replay.results import SCHEMA, ExecutionsWriter, RejectsWriter, write_manifest
+from streams.replay.results import SCHEMA, Batch, ExecutionsWriter, RejectsWriter, write_manifest
 from streams.whole_files import WholeFile, write_whole
 
 STRATEGIES = [f"s{i}" for i in range(40)]
@@ -63,7 +63,7 @@ def add(writer: ExecutionsWriter, rows: Rows, shift: int = 0) -> None:
     strategies, tickers = (names[shift:] + names[:shift] for names in (STRATEGIES, TICKERS))
     strategy = (rows.strategy - np.int32(shift)) % np.int32(len(STRATEGIES))
     ticker = np.where(rows.ticker < 0, -1, (rows.ticker - shift) % len(TICKERS)).astype(np.int32)
-    writer.add(strategies, strategy, tickers, ticker, rows.bucket_ms, rows.ts_ms, MODES, rows.mode)
+    writer.add(Batch(strategies, strategy, tickers, ticker, rows.bucket_ms, rows.ts_ms, MODES, rows.mode))
 
 
 def written(path: Path, rows: Rows, borders: list[int], shift: int = 0) -> bytes:
