@@ -6,7 +6,9 @@ executions wait for no commit, and what is not yet in a transaction is bounded.
 
 A transaction costs the same for one tick as for thousands, so between two of them a shard lets `interval_s` pass. The
 outbox keeps that time: exactly once it says how long to gather ticks before the next emission (`gather_s`), at least
-once which emission brings rows (`wants_rows`), and when rows are due though there are no ticks (`due_in_s`).
+once which emission brings rows (`wants_rows`), and when rows are due though there are no ticks (`due_in_s`). In both,
+few ticks gather while an emission is on its way: decided at once they would go out no sooner, and those that come
+behind them an emission later.
 
 An attempt that fails is tried again for as long as the shard is ours, in a new epoch, and only if it did not happen.
 """
@@ -22,6 +24,7 @@ from streams.kafka.ahead import Ahead
 from streams.kafka.checkpoint import EXECUTIONS_SENT, Emission, Transaction, merged
 from streams.kafka.deciding import Decided
 from streams.kafka.producing import FencedError, UnsureError
+from streams.kafka.run_queue import RunQueue
 from streams.kafka.sending import NO_ANSWER, given_up
 
 log = logging.getLogger(__name__)
@@ -77,6 +80,7 @@ class Outbox:
         self._patience, self._interval_s = patience or Patience(), interval_s
         self._due_s = self._hurried_s = 0.0
         """When, by the clock that only goes forward, the next transaction may begin; and when, if something hurries."""
+        self._is_sending = False
         self._rows_sent = False
         """Whether rows are on their way."""
         self.hurries = False
@@ -105,10 +109,11 @@ class Outbox:
             await given_up([self._following])
         await self._transaction.close()
 
-    @property
-    def gather_s(self) -> float:
+    def gather_s(self, runs: RunQueue) -> float:
         """How long to gather ticks before the next emission, if they are few."""
-        return 0.0 if self._ahead is not None else max(0.0, self._due_s - time.monotonic())
+        if self._is_sending and runs.are_few:
+            return LONGEST_WAIT_S
+        return 0.0 if runs.is_enough or self._ahead is not None else max(0.0, self._due_s - time.monotonic())
 
     @property
     def due_in_s(self) -> float | None:
@@ -131,6 +136,13 @@ class Outbox:
 
     async def send(self, decided: Decided) -> None:
         """Make it true, or as true as the next one needs it."""
+        self._is_sending = True
+        try:
+            await self._send(decided)
+        finally:
+            self._is_sending = False
+
+    async def _send(self, decided: Decided) -> None:
         if self._ahead is None:
             self._due_s = time.monotonic() + self._interval_s
             await self._make_true([decided])

@@ -1,8 +1,8 @@
 """One shard that this worker owns: a partition of `ticks`, from being assigned to being let go.
 
-A task of its own takes runs, decides, and sends. While one emission is on its way the next is decided, where runs wait
-for it already, and no further. The queue of runs is short: when it is full, no more are fetched, and the rest is left
-with the broker. What was on its way by then is taken, since whoever waited here would hold up the other shards. So
+A task of its own takes runs, decides, and sends. While one emission is on its way the next is decided, where many ticks
+wait for it already, and no further. The queue of runs is short: when it is full, no more are fetched, and the rest is
+left with the broker. What was on its way by then is taken, since whoever waited here would hold up the other shards. So
 memory is bounded when the broker is slow or gone, and the more there is to do, the larger the checkpoints become.
 
 The chain check: a run is taken only if it starts where the shard stands. An earlier one has been taken already. A later
@@ -44,8 +44,7 @@ class OwnedShard:
 
     def __init__(self, partition: int, transaction: Transaction, ahead: Ahead | None, around: Surroundings) -> None:
         self.partition = partition
-        self.state = State.RECOVERING
-        self.reason, self.trouble = "", ""
+        self.state, self.reason, self.trouble = State.RECOVERING, "", ""
         """Why it does not move at the moment, while it tries again."""
         self.next_offset = NEVER
         """Where the next run must start."""
@@ -160,7 +159,7 @@ class OwnedShard:
         """Something has changed, or was refused and gets its dead letter here: with the next emission."""
         self.news.waiting.append(news)
 
-    def wake(self) -> None:
+    def wake(self, *_: object) -> None:
         """Look whether there is something to do."""
         self._wake.set()
 
@@ -206,6 +205,7 @@ class OwnedShard:
                     self._around.observe(DECIDED, self.partition, decided.emission.position)
                     if self._runs and not self.news.waits_for:
                         under_way = asyncio.create_task(self._outbox.send(decided))
+                        under_way.add_done_callback(self.wake)
                         await asyncio.sleep(0)  # let it begin
                     else:
                         await self._outbox.send(decided)
@@ -239,7 +239,7 @@ class OwnedShard:
             await woken_within(self._wake, outbox.due_in_s)
             outbox.hurries = self._hurries
         gathers = runs or news.is_waiting
-        while gathers and not runs.is_enough and (wait_s := outbox.gather_s) and self.state is State.RUNNING:
+        while gathers and (wait_s := outbox.gather_s(runs)) and self.state is State.RUNNING:
             await woken_within(self._wake, wait_s)
         # Strategies change between two checkpoints only, see `deciding.py`; and time with them.
         clock = news.take(deciding) if self._is_whole else []

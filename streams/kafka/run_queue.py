@@ -2,9 +2,12 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.kafka.fetch import RawRun
+
+FEW: Final = 1_000
+"""So many ticks are decided in less time than it takes to send what they fire."""
 
 
 class Room(NamedTuple):
@@ -30,6 +33,11 @@ class RunQueue:
     def is_full(self) -> bool:
         """Whether no more should be fetched."""
         return len(self._runs) >= self._room.runs or self.nbytes >= self._room.nbytes
+
+    @property
+    def are_few(self) -> bool:
+        """Whether nothing is gained by deciding them while others are on their way."""
+        return self.ticks < FEW and not self.is_enough
 
     @property
     def is_enough(self) -> bool:

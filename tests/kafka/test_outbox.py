@@ -11,6 +11,7 @@ from streams.kafka import outbox
 from streams.kafka.deciding import Decided
 from streams.kafka.outbox import HURRIED_S, MOST_BEHIND, Heard, Outbox
 from streams.kafka.producing import FencedError, RefusedError, UnsureError
+from streams.kafka.run_queue import Room, RunQueue
 from tests.kafka.shard_stage import NotingTransaction, at_rest, decided_at, until
 
 INTERVAL_S = 8.0
@@ -290,9 +291,12 @@ class Clock:
         return self.now_s
 
 
+NONE = RunQueue(Room(2, 1 << 20, 2))
+
+
 def asks(stage: Stage) -> tuple[float, bool, float | None]:
     """How long to gather ticks, whether for rows, and when rows are due."""
-    return stage.outbox.gather_s, stage.outbox.wants_rows, stage.outbox.due_in_s
+    return stage.outbox.gather_s(NONE), stage.outbox.wants_rows, stage.outbox.due_in_s
 
 
 def test_exactly_once_ticks_are_gathered_until_the_interval_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,9 +305,9 @@ def test_exactly_once_ticks_are_gathered_until_the_interval_is_over(monkeypatch:
     async def story(stage: Stage) -> None:
         assert asks(stage) == (0.0, True, None)
         await stage.outbox.send(decided_at(3))
-        assert stage.outbox.gather_s == INTERVAL_S
+        assert stage.outbox.gather_s(NONE) == INTERVAL_S
         clock.now_s += 0.75 * INTERVAL_S
-        assert stage.outbox.gather_s == 0.25 * INTERVAL_S
+        assert stage.outbox.gather_s(NONE) == 0.25 * INTERVAL_S
         clock.now_s += 0.5 * INTERVAL_S
         assert asks(stage) == (0.0, True, None)
 

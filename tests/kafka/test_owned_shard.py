@@ -9,6 +9,7 @@ import pytest
 
 from streams.core.special_rows import Position
 from streams.kafka.fetch import Bounds
+from streams.kafka.run_queue import FEW
 from streams.kafka.shard_states import MOVES, State
 from tests.kafka.owned_stage import Stage, staged
 from tests.kafka.shard_stage import at_rest, of_changes, run, until
@@ -205,6 +206,30 @@ def test_what_has_come_while_an_emission_was_on_its_way_is_one_emission() -> Non
         assert stage.positions == [1, 5]
 
     staged(story)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_few_ticks_gather_while_an_emission_is_on_its_way_and_many_are_decided(*, ahead: bool) -> None:
+    async def story(stage: Stage) -> None:
+        stage.starts(0)
+        way_out = stage.first if ahead else stage.transaction
+        stage.deciding.free.clear()
+        way_out.free.clear()
+        await stage.shard.put(run(0, 1))
+        await until(lambda: len(stage.deciding.asked) == 1)
+        await stage.shard.put(run(1, 2))
+        stage.deciding.free.set()
+        await until(lambda: bool({"commit", "send"} & {*way_out.calls()}))
+        await at_rest()
+        await stage.shard.put(run(2, 3))
+        await at_rest()
+        assert stage.deciding.runs == [(0, 1)]
+        await stage.shard.put(run(3, 3 + FEW))
+        await until(lambda: stage.deciding.runs == [(0, 1), (1, 2), (2, 3), (3, 3 + FEW)])
+        way_out.free.set()
+        await until(lambda: stage.shard.committed == 3 + FEW)
+
+    staged(story, ahead=ahead, max_ticks=10 * FEW)
 
 
 def test_an_emission_takes_runs_up_to_a_bound_of_ticks_and_one_at_least() -> None:

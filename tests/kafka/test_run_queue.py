@@ -1,6 +1,6 @@
 """Runs that wait: in order, within their bounds, and counted rightly."""
 
-from streams.kafka.run_queue import Room, RunQueue
+from streams.kafka.run_queue import FEW, Room, RunQueue
 from tests.kafka.shard_stage import run
 
 BYTES = run(0, 2).columns.buffer.nbytes
@@ -34,6 +34,12 @@ def test_it_is_enough_when_it_is_full_or_has_the_ticks_of_a_checkpoint() -> None
     assert not filled(Room(3, 1 << 20, 5), 2, 2).is_enough
     assert filled(Room(3, 1 << 20, 4), 2, 2).is_enough
     assert filled(Room(2, 1 << 20, 5), 2, 2).is_enough
+
+
+def test_they_are_few_up_to_a_bound_and_while_they_are_not_enough() -> None:
+    assert filled(Room(3, 1 << 20, 2 * FEW), FEW - 1).are_few
+    assert not filled(Room(3, 1 << 20, 2 * FEW), FEW).are_few
+    assert not filled(Room(3, 1 << 20, 4), 4).are_few
 
 
 def test_what_is_not_wanted_takes_no_room() -> None:
