@@ -36,6 +36,8 @@ class TickerColumns(NamedTuple):
     row_used: Int32s
     """All pairs of the row. Those behind the awake ones have left a universe, and are remembered."""
     row_room: Int32s
+    row_coming: Int32s
+    """Pairs that are about to come to the row; 0 but while strategies change."""
     chain_head: Int32s
     """First tick of this step that the row must be looked at for; -1 for none."""
     chain_tail: Int32s
@@ -88,6 +90,8 @@ class StrategyColumns(NamedTuple):
     no_update: Int64s
     seen: Int64s
     """Ticks that were held against its pairs, but for what `updates` says of those awake: see `strategy_counts`."""
+    changes: Int64s
+    """Rises whenever it begins to decide in another way, or under another version, or no more."""
     level: Int32s
 
 
@@ -213,13 +217,13 @@ def grown(column: npt.NDArray[Any], size: int, fill: int) -> npt.NDArray[Any]:
     return out
 
 
-_TICKER_FILLS: Final = (NEVER, NEVER, FOREVER, 0, 0, 0, 0, -1, -1, 0, NEVER, 0, 0)
+_TICKER_FILLS: Final = (NEVER, NEVER, FOREVER, 0, 0, 0, 0, 0, -1, -1, 0, NEVER, 0, 0)
 
 
 def ticker_columns(size: int) -> TickerColumns:
     """Empty rows for `size` tickers."""
     wide, narrow = np.int64, np.int32
-    kinds = (*[wide] * 4, *[narrow] * 5, wide, wide, narrow, wide)
+    kinds = (*[wide] * 4, *[narrow] * 6, wide, wide, narrow, wide)
     return TickerColumns._make(np.full(size, fill, kind) for fill, kind in zip(_TICKER_FILLS, kinds, strict=True))
 
 
@@ -230,11 +234,11 @@ def grown_tickers(columns: TickerColumns, size: int) -> TickerColumns:
 
 def strategy_columns(size: int) -> StrategyColumns:
     """Room for `size` strategies."""
-    kinds = (np.int32, *(np.int64,) * 9, np.int32)
+    kinds = (np.int32, *(np.int64,) * 10, np.int32)
     return grown_strategies(StrategyColumns._make(np.zeros(0, kind) for kind in kinds), size)
 
 
-_STRATEGY_FILLS: Final = (NO_RULE, NEVER, NEVER, 0, 0, 0, 0, 0, 0, 0)
+_STRATEGY_FILLS: Final = (NO_RULE, NEVER, NEVER, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def grown_strategies(columns: StrategyColumns, size: int) -> StrategyColumns:

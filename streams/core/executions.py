@@ -21,7 +21,6 @@ import numpy as np
 from streams.core import execution_kernel as kernel
 from streams.core.avro import NO_COUNTS, long, long_map, string
 from streams.core.columns import Int32s, Int64s, Places, grown
-from streams.core.entry import Entry
 from streams.core.events import Mode, Strategy
 from streams.core.execution_kernel import Groups, Heads, Wire
 from streams.core.gathered import Sent
@@ -44,7 +43,8 @@ MOST_BYTES_OF_NUMBERS: Final = 128
 MOST_BYTES_BEHIND_ID: Final = 32
 """A strategy's version, mode and timeframe."""
 
-NOBODY_ELSE: Final[Mapping[int, Strategy]] = {}
+STALE: Final = -1
+"""Stands for the changes of a strategy whose head must be encoded anew."""
 
 
 class Executions:
@@ -58,9 +58,8 @@ class Executions:
         self._prefix = b"\0" + schema_id.to_bytes(4)
         self._place = f"{topic}-{partition}@".encode()
         self._cause = string(topic) + long(partition)
-        self._entries: list[Entry] = []
-        self._encoded: list[tuple[Strategy, Mode] | None] = []
-        """By number, the version whose head is in `_heads`, and how it was throttled."""
+        self._encoded: Int64s = np.zeros(0, np.int64)
+        """By number, what the strategy's `changes` were when its head was put in `_heads`."""
         self._heads = Heads(np.zeros(0, np.uint8), *np.zeros((4, 0), np.int64))
         self._used = 0
         self._made: Int64s = np.zeros(0, np.int64)
@@ -82,7 +81,7 @@ class Executions:
         offsets = np.column_stack((sent.first_offset, sent.last_offset)).ravel()
         first = np.arange(0, len(offsets), 2, dtype=np.int32)
         spans = (sent.tickers, sent.bucket_ms, sent.ts_ms, sent.used_bytes, sent.ends)
-        self._encode_heads(sent.strategy, sent.fired_under, Mode.PER_TICKER)  # what runs as a whole is not gathered
+        self._encode_heads_of_gathered(sent.strategy, sent.fired_under)
         groups = Groups(sent.strategy, first, first + np.int32(1), *spans)
         return self._put(groups, sent.members, offsets, self._wire(metadata))
 
@@ -93,7 +92,7 @@ class Executions:
 
     def _put(self, groups: Groups, members: Int32s, offsets: Int64s, wire: Wire) -> EncodedRecords:
         """Write executions whose heads are encoded."""
-        self._made = grown(self._made, len(self._encoded), 0)
+        self._made = grown(self._made, len(self._shard.strategy_ids), 0)
         self._made += np.bincount(groups.strategy, minlength=len(self._made))
         beside = sum(part.nbytes for part in wire) + MOST_BYTES_OF_NUMBERS
         heads = self._heads.end[groups.strategy] - self._heads.start[groups.strategy]
@@ -133,19 +132,27 @@ class Executions:
         kernel.gather_members(fires.ticker, order, group_of, found, groups, members)
         return Groups._make(column[:found] for column in groups), members
 
-    def _encode_heads(
-        self, numbers: Int32s, fired_under: Mapping[int, Strategy] = NOBODY_ELSE, gathered_in: Mode | None = None
-    ) -> None:
-        """Encode those that are not encoded as they fired: as they stand, where nothing else is said."""
-        index, known, entries = self._shard.index, self._encoded, self._entries
-        entries.extend(index.entries[strategy_id] for strategy_id in index.ids[len(entries) :])
-        known.extend([None] * (len(entries) - len(known)))
+    def _encode_heads(self, numbers: Int32s) -> None:
+        """Encode those that have changed since they were encoded, as they stand."""
+        index = self._shard.index
+        changes = index.columns.strategies.changes
+        self._encoded = grown(self._encoded, len(changes), STALE)
+        stale = numbers[self._encoded[numbers] != changes[numbers]]
+        for number in set(stale.tolist()):
+            entry = index.entries[index.ids[number]]
+            self._encode_head(number, entry.strategy, entry.mode)
+        self._encoded[stale] = changes[stale]
+
+    def _encode_heads_of_gathered(self, numbers: Int32s, fired_under: Mapping[int, Strategy]) -> None:
+        """Encode them as they fired: by their pairs, as what runs as a whole is not gathered."""
+        self._encode_heads(numbers)
+        entries, ids = self._shard.index.entries, self._shard.strategy_ids
         for number in numbers.tolist():
-            entry, old, fired = entries[number], known[number], fired_under.get(number)
-            strategy, mode = fired or entry.strategy, gathered_in or entry.mode
-            if old is None or old[0] is not strategy or old[1] is not mode:
-                self._encode_head(number, strategy, mode)
-                known[number] = strategy, mode
+            stands = entries[ids[number]]
+            fired = fired_under.get(number, stands.strategy)
+            if fired is not stands.strategy or stands.mode is not Mode.PER_TICKER:
+                self._encode_head(number, fired, Mode.PER_TICKER)
+                self._encoded[number] = STALE
 
     def _encode_head(self, number: int, strategy: Strategy, mode: Mode) -> None:
         """Put a strategy's head where the one before was; each keeps its place, which the longest would fit."""

@@ -6,7 +6,8 @@ ticker runs twice in one bucket, whatever happens in between. When a strategy go
 back, `turns.py` says; until then a version that empties the universe leaves its pairs as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +33,7 @@ from streams.core.rules import Rules
 from streams.core.tickers import FIRST_SIZE, Tickers
 from streams.core.timeframes import BucketRule
 from streams.core.turns import Turn, Turns, Way, last_old_bucket
+from streams.core.waking import Waking
 from streams.core.ways import Ways
 from streams.core.windows import Windows
 
@@ -55,6 +57,7 @@ class Index:
         self.ids: list[str] = []
         self.warnings: dict[str, str] = {}
         self.used_pairs = 0
+        self._waking = Waking()
         self.windows = Windows()
         self.marked: Bytes = np.zeros(0, np.uint8)
         """One entry a ticker: 1 where it ran with a strategy as a whole since a writer of the state last cleared it."""
@@ -63,15 +66,20 @@ class Index:
     @property
     def nbytes(self) -> int:
         """What the state takes: columns, names and universes."""
-        columns = self.columns
         universes = sum(entry.universe.nbytes for entry in self.entries.values())
-        groups = (columns.tickers, columns.tracking, columns.pairs, columns.rules, columns.strategies)
-        return column_bytes(*groups) + self.tickers.nbytes + universes
+        return column_bytes(*self.columns[:5]) + self.tickers.nbytes + universes
 
     @property
     def pairs(self) -> int:
         """Pairs that are held, those that sleep too; `used_pairs` counts the room that rows have, too."""
         return int(self.columns.tickers.row_used.sum(dtype=np.int64))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is put in force within wakes its pairs at the end: a thousand strategies cost what their pairs do."""
+        with self._waking.together():
+            yield
+        self._wake()
 
     def change(self, change: Strategy) -> Settled:
         """Put a strategy's new version in force, if it is one."""
@@ -114,6 +122,7 @@ class Index:
         self.warnings.pop(change.strategy_id, None)
         if active:
             self._start(entry, self.stream_ms)
+            self._wake()
 
     @property
     def stream_ms(self) -> int:
@@ -128,6 +137,7 @@ class Index:
         entry = self.entries.get(strategy_id)
         if entry is not None and strategy_id in self.ways.wanted:
             self._start_anew(entry, self.stream_ms)
+            self._wake()
 
     def rule_of(self, strategy_id: str) -> BucketRule:
         """The buckets of a strategy that decides."""
@@ -138,6 +148,7 @@ class Index:
         """Let strategies turn whose time has come."""
         for strategy_id in self.ways.due_at(now_ms):
             self._start_anew(self.entries[strategy_id], now_ms)
+        self._wake()
 
     def set_flags(self, flags: Flags) -> None:
         """Take the flags as they are now."""
@@ -146,6 +157,7 @@ class Index:
             entry = self.entries[strategy_id]
             if self.ways.want(entry.strategy, self.stream_ms):
                 self._start_anew(entry, self.stream_ms)
+        self._wake()
 
     def _start_anew(self, entry: Entry, now_ms: int) -> None:
         """Let a strategy decide as its turns say."""
@@ -179,6 +191,7 @@ class Index:
         more = len(universe)
         if entry and entry.as_whole:
             more += len(entry.universe)  # remembered as pairs where it stops
+        more += self._waking.pairs
         if self.used_pairs + more > MAX_PAIRS and self.pairs + more > MAX_PAIRS:
             raise LimitError(f"more than {MAX_PAIRS} pairs in one shard; spread the topic over more partitions")
 
@@ -196,11 +209,13 @@ class Index:
 
     def _stop(self, entry: Entry) -> None:
         """Take the version in force out of it, and remember what it fired."""
-        columns, number = self.columns, entry.number
         if entry.by_pairs:
-            kernel.count_late_where_any(self.columns, entry.universe)
-            rows.put_to_sleep(columns.tickers, columns.pairs, entry.universe, number)
-            self._set_awake(entry, 0)
+            self._wake_all()  # this one may be among those that are still to be woken
+        columns, number = self.columns, entry.number
+        columns.strategies.changes[number] += 1
+        if entry.by_pairs:
+            kernel.count_late_where_any(columns, entry.universe)
+            rows.put_to_sleep(columns.tickers, columns.pairs, columns.strategies, entry.universe, number)
         elif entry.as_whole:
             self.remember_runs(entry)
             level = columns.strategies.level
@@ -214,6 +229,7 @@ class Index:
         entry = self._entry(strategy_id)
         entry.strategy = remembered(strategy_id)
         entry.last_run_ms, entry.floor_ms = last_run_ms, floor_ms
+        self._waking.have_pairs(len(self.entries))
         return entry.number
 
     def remember_runs(self, entry: Entry) -> None:
@@ -228,10 +244,8 @@ class Index:
     def _remember_run(self, entry: Entry, bucket_ms: int) -> None:
         """Keep for the tickers that they ran with the strategy as a whole."""
         if entry.strategy.universe:
-            self._make_room_for_pairs(entry.universe)
-            kernel.count_late_where_any(self.columns, entry.universe)
-            tickers, pairs, used = self.columns.tickers, self.columns.pairs, self.used_pairs
-            self.used_pairs = rows.mark(tickers, pairs, entry.universe, entry.number, bucket_ms, used)
+            room = (self.columns, self.used_pairs)
+            self.columns, self.used_pairs = self._waking.mark(*room, entry, bucket_ms, len(self.entries))
             self.marked = grown(self.marked, self.tickers.count, 0)
             self.marked[entry.universe] = 1
         else:
@@ -249,6 +263,7 @@ class Index:
         if self.columns.rules is not self.rules.columns:
             self.columns = self.columns._replace(rules=self.rules.columns)
         self.columns.strategies.rule[number] = rule
+        self.columns.strategies.changes[number] += 1
         self.ways.want(strategy, now_ms)
         entry.turn = self.ways.in_force(strategy.strategy_id, self.rules.tables[rule], now_ms)
         if entry.turn is not None:
@@ -261,13 +276,9 @@ class Index:
         is_mine = self.is_home is None or self.is_home(entry.strategy.strategy_id)
         if turn.way is Way.PAIRS:
             entry.universe = entry.own if entry.strategy.universe else entry.before
-            self._make_room_for_pairs(entry.universe)
-            kernel.count_late_where_any(self.columns, entry.universe)
-            tickers, pairs, used = self.columns.tickers, self.columns.pairs, self.used_pairs
-            rule, strategies.floor[number] = int(strategies.rule[number]), last_old_bucket(turn)
-            self.used_pairs = rows.wake(tickers, pairs, entry.universe, number, rule, entry.floor_ms, used)
+            strategies.floor[number] = last_old_bucket(turn)
             entry.by_pairs = True
-            self._set_awake(entry, len(entry.universe))
+            self._waking.add(entry)
         elif is_mine:
             entry.universe = entry.own
             which = entry.own if entry.strategy.universe else None
@@ -277,23 +288,13 @@ class Index:
             self._set_level(np.append(strategies.level, np.int32(number)))
             entry.as_whole = True
 
-    def _set_awake(self, entry: Entry, pairs: int) -> None:
-        """All pairs of a strategy have come awake, or gone to sleep: it sees what their tickers count in between."""
-        tickers, strategies = self.columns.tickers, self.columns.strategies
-        updates = int(tickers.updates[entry.universe].sum())
-        strategies.seen[entry.number] += -updates if pairs else updates
-        strategies.awake[entry.number] = pairs
+    def _wake(self) -> None:
+        """Wake the pairs of those that have begun to decide by them, unless more of them are to come."""
+        if self._waking.is_due:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        self.columns, self.used_pairs = self._waking.wake(self.columns, self.used_pairs, len(self.entries))
 
     def _set_level(self, level: Int32s) -> None:
         self.columns = self.columns._replace(strategies=self.columns.strategies._replace(level=level))
-
-    def _make_room_for_pairs(self, which: Int32s) -> None:
-        """Let each of these rows take one more pair."""
-        columns = self.columns
-        need = int(rows.room_needed(columns.tickers, which))
-        if self.used_pairs + need <= len(columns.pairs.strategy):
-            return
-        live = int(columns.tickers.row_used.sum(dtype=np.int64))
-        spare = int(rows.room_needed_when_packed(columns.tickers, which)) + live // 8
-        pairs, self.used_pairs = rows.packed(columns.tickers, columns.pairs, self.tickers.count, spare)
-        self.columns = columns._replace(pairs=pairs)

@@ -5,6 +5,7 @@ ticks, faults = shard.from_values(...)  # or from_columns
 fires = shard.step(ticks)
 """
 
+from contextlib import AbstractContextManager
 from typing import Final
 
 import numpy as np
@@ -123,6 +124,10 @@ class Shard:
         old = self._standing(strategy.strategy_id)
         self.index.stand(strategy, before)
         self._stands(old, strategy)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within, strategies come: many cost less than one by one. No batch may be stepped there."""
+        return self.index.together()
 
     def all_stand(self) -> None:
         """All strategies that stand have been taken."""

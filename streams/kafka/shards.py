@@ -9,6 +9,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer
@@ -223,6 +224,14 @@ class Shards:
 
     def _put_in_force(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:
         """Give shards the strategies as they stand. What changes meanwhile they are told too."""
+        with ExitStack() as together:
+            for deciding in shards:
+                together.enter_context(deciding.shard.together())
+            self._all_stand(shards, ids)
+        for deciding in shards:
+            deciding.all_stand()
+
+    def _all_stand(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:
         for strategy_id in ids:
             strategy = self._books.strategies.strategies.get(strategy_id)  # made anew each time: once for all shards
             if strategy is None:
@@ -232,8 +241,6 @@ class Shards:
                 problem = deciding.stand(strategy, before)
                 if problem:
                     log.error("shard %d leaves %r out: %s", deciding.partition, strategy_id, problem)
-        for deciding in shards:
-            deciding.all_stand()
 
     # What comes in.
 

@@ -36,10 +36,10 @@ class Deciding:
         self._several = bool(definitions.held)
         self._ids = definitions.ids
         self._whole_mode = np.array([MODES.index(mode) for mode in definitions.whole_modes], np.int32)
-        for number, strategy in enumerate(definitions.strategies):
-            # They are numbered in the order of their ids, so their numbers, of one length, stand in that order too.
-            name = f"{number:07}" if self._several else strategy.strategy_id
-            self._put_in_force(strategy, name)
+        with self.shard.together():
+            for number, strategy in enumerate(definitions.strategies):
+                # They are numbered in the order of their ids, so their numbers, of one length, stand in that order too.
+                self._put_in_force(strategy, f"{number:07}" if self._several else strategy.strategy_id)
         assert self.shard.strategy_ids == sorted(self.shard.strategy_ids), "definitions are numbered by their ids"
 
     def _put_in_force(self, strategy: Strategy, name: str) -> None:

@@ -165,7 +165,12 @@ MUTANTS: Final = (
     Mutant("a tick is not counted with its ticker", "kernel.py", "updates[t] += 1\n", "updates[t] += 0\n"),
     Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[pairs.strategy[j]] += 1\n", "pass\n"),
     Mutant("what is late is not its strategy's", "kernel.py", "strategies.late[pairs.strategy[j]] += 1\n", "pass\n"),
-    Mutant("a strategy that goes has seen nothing", "index.py", "if pairs else updates", "if pairs else 0"),
+    Mutant(
+        "a strategy that goes has seen nothing",
+        "rows.py",
+        "strategies.seen[strategy] += tickers.updates[t]",
+        "strategies.seen[strategy] += 0",
+    ),
     Mutant("a round never ends for a ticker", "strategy_counts.py", "before[t] = updates[t]\n", "pass\n"),
     Mutant("a pair that sleeps still watches", "strategy_counts.py", "row_awake[t]", "row_used[t]"),
     Mutant(
@@ -184,28 +189,28 @@ MUTANTS: Final = (
     Mutant(
         "a pair that wakes has not fired",
         "rows.py",
-        "pairs.last_bucket[j] = max(pairs.last_bucket[j], floor)",
-        "pairs.last_bucket[j] = floor",
+        "pairs.last_bucket[j] = max(pairs.last_bucket[j], floor[k])",
+        "pairs.last_bucket[j] = floor[k]",
     ),
     Mutant(
         "a pair that wakes fires where every ticker ran",
         "rows.py",
-        "pairs.last_bucket[j] = max(pairs.last_bucket[j], floor)",
+        "pairs.last_bucket[j] = max(pairs.last_bucket[j], floor[k])",
         "pairs.last_bucket[j] = max(pairs.last_bucket[j], NEVER)",
     ),
     Mutant(
         "a pair that wakes does not make its ticker due",
         "rows.py",
-        "floor)\n        tickers.next_due[t], tickers.settled[t] = NEVER, FOREVER\n",
-        "floor)\n",
+        "        tickers.row_used[t] += 1\n    tickers.next_due[t], tickers.settled[t] = NEVER, FOREVER\n",
+        "        tickers.row_used[t] += 1\n",
     ),
     Mutant("the first pair asleep cannot wake", "rows.py", "if j >= border:", "if j > border:"),
     Mutant("the last pair awake cannot sleep", "rows.py", "if 0 <= j <= last:", "if 0 <= j < last:"),
     Mutant(
         "a row that moves leaves its last pair behind",
         "rows.py",
-        "for k in range(tickers.row_used[t]):\n            move",
-        "for k in range(tickers.row_used[t] - 1):\n            move",
+        "for k in range(held):\n        move",
+        "for k in range(held - 1):\n        move",
     ),
     Mutant(
         "packing leaves the last pair of a row behind",
@@ -213,12 +218,18 @@ MUTANTS: Final = (
         "for k in range(tickers.row_used[t]):\n            source",
         "for k in range(tickers.row_used[t] - 1):\n            source",
     ),
+    Mutant(
+        "who has pairs is taken for new",
+        "waking.py",
+        "new_from, placing = self._new_from, placing_of(entries)",
+        "new_from, placing = 0, placing_of(entries)",
+    ),
     # What is carried over between pairs and the whole.
     Mutant(
         "tickers forget that they ran with a legacy strategy",
-        "index.py",
-        "bucket_ms, used)",
-        "NEVER, used)",
+        "rows.py",
+        "max(pairs.last_bucket[j], bucket_ms)",
+        "max(pairs.last_bucket[j], NEVER)",
     ),
     Mutant("tickers forget that they ran with a global strategy", "index.py", "entry.floor_ms = bucket_ms\n", "pass\n"),
     Mutant(
@@ -236,7 +247,7 @@ MUTANTS: Final = (
     Mutant(
         "pairs do not wait for the turn to them",
         "index.py",
-        "strategies.floor[number] = int(strategies.rule[number]), last_old_bucket(turn)",
+        "strategies.floor[number] = last_old_bucket(turn)",
         "_ = int(strategies.rule[number]), last_old_bucket(turn)",
     ),
     Mutant("a turn is forgotten", "ways.py", "self._due_ms[strategy_id] = first_in(rule, coming_ms)", "FOREVER"),

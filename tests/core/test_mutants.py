@@ -71,7 +71,8 @@ def mistake(mutant: Mutant, copy: Path) -> Iterator[None]:
 
 def test_there_are_many_mistakes_each_with_a_name_of_its_own() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 14
-    assert {mutant.file for mutant in MUTANTS} == {"kernel.py", "rows.py", "index.py", "ways.py", "strategy_counts.py"}
+    files = {"kernel.py", "rows.py", "index.py", "ways.py", "waking.py", "strategy_counts.py"}
+    assert {mutant.file for mutant in MUTANTS} == files
 
 
 @BY_NAME

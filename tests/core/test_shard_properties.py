@@ -1,13 +1,14 @@
 """What holds of every shard, whatever its history: sound rows, and the same answer from several as from one."""
 
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from hypothesis import given
 
 from streams.core.events import Clock, Fire, Mode, Strategy, Tick
 from streams.core.shard import Shard
-from tests.core.histories import CONDITIONS, Event, fires_of_shard, histories, history, seeded
+from tests.core.histories import CONDITIONS, IDS, Change, Event, fires_of_shard, histories, history, seeded
 
 FIXED = [history(seeded(seed), max_events=120) for seed in range(100)]
 
@@ -44,6 +45,31 @@ def test_rows_stay_sound_in_fixed_histories() -> None:
 @given(histories())
 def test_rows_stay_sound(events: list[Event]) -> None:
     assert_rows_stay_sound(events)
+
+
+def assert_together_is_one_by_one(events: list[Event]) -> None:
+    """Strategies that come together, some of them twice, fire what they fire when they come one by one."""
+    shard, fires = Shard(CONDITIONS), list[Fire]()
+    for is_change, part in groupby(events, lambda event: isinstance(event, Change)):
+        if is_change:
+            with shard.together():
+                fires_of_shard(shard, [*part], [])
+            assert_rows_are_sound(shard)
+        else:
+            fires += fires_of_shard(shard, [*part], [])
+    alone = Shard(CONDITIONS)
+    assert fires == fires_of_shard(alone, events, [])
+    assert [*map(shard.counts_of, IDS)] == [*map(alone.counts_of, IDS)]
+
+
+def test_strategies_that_come_together_fire_as_one_by_one_in_fixed_histories() -> None:
+    for events in FIXED:
+        assert_together_is_one_by_one(events)
+
+
+@given(histories())
+def test_strategies_that_come_together_fire_as_one_by_one(events: list[Event]) -> None:
+    assert_together_is_one_by_one(events)
 
 
 def shard_of(ticker: str, shards: int) -> int:
