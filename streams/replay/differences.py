@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.replay.matching import MODES, MOVED, ONLY, OTHERWISE, Matched
-from streams.replay.result_folder import Rows
+from streams.replay.result_folder import Rows, joined
 from streams.replay.sides import Sides
 from streams.replay.tick_columns import Int32s, Int64s
 from streams.whole_files import WholeFile
@@ -71,7 +71,7 @@ class Differences:
         own = [differing(rows[side], found[side], moved=side == 0) for side in (0, 1)]
         partner = [np.where(found[side].kind[own[side]] == ONLY, -1, found[side].partner[own[side]]) for side in (0, 1)]
         at = (np.concatenate((own[0], partner[1])), np.concatenate((partner[0], own[1])))
-        keys = Rows._make(np.concatenate((of_a[own[0]], of_b[own[1]])) for of_a, of_b in zip(*rows, strict=True))
+        keys = joined(rows[0].only(own[0]), rows[1].only(own[1]))
         code = np.concatenate([_codes(found[side].kind[own[side]], side) for side in (0, 1)])
         order = np.lexsort((keys.ticker, keys.bucket_ms, keys.strategy))
         strategy = pa.array(keys.strategy[order])

@@ -1,4 +1,4 @@
-"""A real Chromium for tests: found or installed, and talked to over a pipe in its own protocol, with nothing between."""
+"""A real Chromium for tests: found or installed, talked to over a pipe in its own protocol; nothing else is needed."""
 
 import base64
 import fcntl

@@ -1,7 +1,6 @@
 """Puts a report together: one file, whose bytes follow from the results alone."""
 
 import html
-import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 from streams.errors import on_one_line
 from streams.replay.report.charts import charts
+from streams.replay.report.embedding import embedded
 from streams.replay.report.facts import gather
 from streams.replay.report.tables import tables
 from streams.replay.report.words import answer, remarks
@@ -33,12 +33,6 @@ def write_report(folder: Path, manifest: dict[str, Any], warnings: list[str]) ->
     page = _part("page.html")
     pieces = page.split("{{")
     write_whole(folder / NAME, [pieces[0], *(_filled(piece, parts) for piece in pieces[1:])])
-
-
-def embedded(data: Any) -> str:  # noqa: ANN401 - anything that JSON holds
-    """JSON that nothing in it can end: it stands inside of a script element."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _filled(piece: str, parts: dict[str, str]) -> str:

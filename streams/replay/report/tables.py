@@ -1,6 +1,5 @@
 """The tables of a report, cut to what a page can hold; what was cut is said."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from streams.replay.limits import MAX_TABLE_BYTES, MAX_TABLE_ROWS
 from streams.replay.report.charts import outcomes, shown
+from streams.replay.report.embedding import embedded
 from streams.replay.report.facts import Facts
 
 Table = dict[str, Any]
@@ -82,7 +82,7 @@ def _cut(  # noqa: PLR0913, PLR0917 - a table's parts
     """A table of the rows that there is room for."""
     rows, kept, size = list(rows), [], 0
     for row in rows[:MAX_TABLE_ROWS]:
-        size += len(json.dumps(row).encode())
+        size += len(embedded(row).encode())
         if size > MAX_TABLE_BYTES:
             break
         kept.append(row)

@@ -83,7 +83,8 @@ def _what_was_skipped(facts: Facts) -> Iterator[str]:
         yield f"Strategies looked at a tick {seen:,} times, and it fired nothing in {_share(skipped, seen)}{why}."
     irrelevant = facts.manifest["counts"].get("irrelevant", 0)
     if irrelevant:
-        yield f"{irrelevant:,} ticks must not move the price, by their conditions, and changed nothing."
+        ticks = "tick" if irrelevant == 1 else "ticks"
+        yield f"{irrelevant:,} {ticks} must not move the price, by the conditions, and changed nothing."
 
 
 def _who_was_busy(facts: Facts) -> Iterator[str]:
