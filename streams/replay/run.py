@@ -64,6 +64,14 @@ Advance = Callable[[int, int | None], None]
 """Told now and then how many rows are done and, where known, how many there are."""
 
 
+class Plan(NamedTuple):
+    """What is to be decided."""
+
+    variants: list[Variant]
+    definitions: Definitions
+    warnings: list[str]
+
+
 def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
     """Replay one day, or what is given of it."""
     plan = read_plan(job)
@@ -83,37 +91,34 @@ def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
             advance(sum(file.rows_read for file in files), total)
         for name in ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME):
             remove(job.out / name)
-    write_definitions(job.out / definitions_file.NAME, plan.definitions, deciding.counts())
-    if plan.variants:
-        write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
     warnings = [
         *plan.warnings,
         *skipped(plan, deciding),
         *gaps(found),
         *(each for file in files for each in file.warnings),
     ]
-    fired = zip(plan.variants, plan.definitions.held, strict=True)
-    done = Replayed(
-        deciding.shard.counts["ticks"],
-        executions.rows,
-        rejects.rows,
-        deciding.shard.counts,
-        warnings,
-        {variant.name: int(deciding.fired[held].sum()) for variant, held in fired},
-    )
-    whole = manifest(job, found, plan, done)
-    if job.report:
-        write_report(job.out, whole, warnings)
-    write_manifest(job.out / "manifest.json", whole)
+    done = done_of(plan, deciding, executions.rows, rejects.rows, warnings)
+    write_rest(job, found, plan, deciding, done)
     return done
 
 
-class Plan(NamedTuple):
-    """What is to be decided."""
+def done_of(plan: Plan, deciding: Deciding, fired_pairs: int, rejected: int, warnings: list[str]) -> Replayed:
+    """What has been done."""
+    fired = zip(plan.variants, plan.definitions.held, strict=True)
+    of_variants = {variant.name: int(deciding.fired[held].sum()) for variant, held in fired}
+    counts = deciding.shard.counts
+    return Replayed(counts["ticks"], fired_pairs, rejected, counts, warnings, of_variants)
 
-    variants: list[Variant]
-    definitions: Definitions
-    warnings: list[str]
+
+def write_rest(job: Job, found: Sequence[Found], plan: Plan, deciding: Deciding, done: Replayed) -> None:
+    """Write what stands beside the executions; the manifest comes last."""
+    write_definitions(job.out / definitions_file.NAME, plan.definitions, deciding.counts())
+    if plan.variants:
+        write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
+    whole = manifest(job, found, plan, done)
+    if job.report:
+        write_report(job.out, whole, done.warnings)
+    write_manifest(job.out / "manifest.json", whole)
 
 
 def read_plan(job: Job) -> Plan:
