@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from streams.errors import InputError
 from streams.replay.differences import Differences
 from streams.replay.matching import BOTH, MOVED, ONLY, OTHERWISE
+from streams.replay.parts import parts
 from streams.replay.result_folder import Result
-from streams.replay.sides import Sides, parts
+from streams.replay.sides import Sides
 from streams.replay.tick_columns import Int64s
 from streams.whole_files import WholeFile
 
@@ -80,7 +81,7 @@ def write_by_strategy(compared: Compared, path: Path) -> None:
 
 
 def _by_strategy(sides: Sides, counted: Int64s) -> Any:  # noqa: ANN401 - pyarrow has no types
-    shared = sides.shared_fires()
+    shared = sides.shared_fires
     a, b = counted
     numbers = [
         *(sides.executions + shared),

@@ -43,7 +43,8 @@ class Differences:
     def __init__(self, path: Path | None, sides: Sides) -> None:
         self._path = path
         self._ids = pa.array(sides.strategy_ids, pa.string())
-        self._tickers = pa.array([*sides.tickers, ""], pa.string())
+        self._sides = sides
+        self._tickers: Any = None
         self._timeframes = [sides.of(side, "timeframe") for side in (0, 1)]
 
     def __enter__(self) -> Self:
@@ -64,6 +65,8 @@ class Differences:
     def add(self, rows: tuple[Rows, Rows], found: tuple[Matched, Matched]) -> None:
         """Add what differs of some rows of both runs."""
         if self._path is not None:
+            if self._tickers is None:  # they are known with the first rows
+                self._tickers = pa.array([*self._sides.tickers, ""], pa.string())
             table = pa.table(self._columns(rows, found), schema=SCHEMA)
             self._writer.write_table(table, row_group_size=GROUP_ROWS)
 

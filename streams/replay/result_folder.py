@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from streams.core.limits import FOREVER, NEVER
 from streams.errors import InputError, os_trouble, shortened
 from streams.replay import definitions_file
 from streams.replay.tick_columns import Int32s, Int64s
@@ -162,6 +163,14 @@ def execution_batches(path: Path, *, with_definition: bool) -> Iterator[Any]:
             yield from file.iter_batches(BATCH_ROWS, columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
+
+
+def bounds_of(path: Path, column: str) -> tuple[int, int]:
+    """The least and the largest number of a column, as the file's statistics have it; FOREVER and NEVER: no rows."""
+    metadata = pq_metadata(path)
+    at = metadata.schema.names.index(column)
+    groups = [metadata.row_group(group).column(at).statistics for group in range(metadata.num_row_groups)]
+    return min((each.min for each in groups), default=FOREVER), max((each.max for each in groups), default=NEVER)
 
 
 def open_result(text: str) -> Result:

@@ -1,15 +1,13 @@
-"""Two runs side by side: one list of names for both, and their rows in parts that are compared at once."""
+"""Two runs side by side: one list of names for both."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from streams.core.limits import FOREVER, NEVER
-from streams.replay.limits import MAX_COMPARED_ROWS
-from streams.replay.matching import MODES, Matched, matched, pair_of
-from streams.replay.result_folder import Result, Rows, joined
+from streams.replay.matching import MODES, pair_of
+from streams.replay.result_folder import Result, Rows
 from streams.replay.tick_columns import Int32s, Int64s
 
 
@@ -23,11 +21,10 @@ class Sides:
         self.places = [self._places(run) for run in self.runs]
         self.shared = shared(a, b)
         self.tickers: dict[str, int] = {}
-        strategies = len(self.strategy_ids)
-        self.executions = np.zeros((2, strategies), np.int64)
-        self.first_bucket, self.last_bucket = np.full(strategies, FOREVER), np.full(strategies, NEVER)
-        self.kept: list[Rows] | None = None
-        self._count()
+        self.executions = np.stack([self._fired(run, shared_too=False) for run in self.runs])
+        """To be compared, by run and strategy, as the definitions tell."""
+        self.shared_fires = self._fired(a, shared_too=True)
+        """By strategy: what both runs fired under definitions that they share."""
 
     def _places(self, run: Result) -> Int32s:
         """Of each strategy: where it stands in the run's definitions; -1 where it does not."""
@@ -36,38 +33,24 @@ class Sides:
         places[numbers] = np.arange(len(numbers), dtype=np.int32)
         return places
 
-    def _count(self) -> None:
-        """Count the executions to compare, and learn the tickers; numbered by their names from here on."""
-        kept: list[list[Rows]] | None = [[], []]
-        """Where all rows are compared at once, they are read once."""
-        for side in (0, 1):
-            for rows in self.rows(side):
-                self.executions[side] += np.bincount(rows.strategy, minlength=len(self.strategy_ids))
-                np.minimum.at(self.first_bucket, rows.strategy, rows.bucket_ms)
-                np.maximum.at(self.last_bucket, rows.strategy, rows.bucket_ms)
-                if kept is not None:
-                    kept[side].append(rows)
-                    kept = kept if self.executions.sum() <= MAX_COMPARED_ROWS else None
+    def _fired(self, run: Result, *, shared_too: bool) -> Int64s:
+        """What each strategy fired, by definitions that both runs share or by others."""
+        fired = np.zeros(len(self.strategy_ids), np.int64)
+        chosen = np.isin(run.numbers, self.shared) == shared_too
+        numbers = np.array([self.strategies[strategy_id] for strategy_id in run.strategy_ids], np.int32)
+        fired[numbers[chosen]] = run.definitions.column("fired_pairs").to_numpy()[chosen]
+        return fired
+
+    def number_tickers(self) -> Int32s:
+        """Number the tickers by their names, once all are met; returns the new number of each."""
         met = list(self.tickers)
         self.tickers = {ticker: number for number, ticker in enumerate(sorted(met))}
-        if kept is not None:
-            number = np.array([*(self.tickers[ticker] for ticker in met), -1], np.int32)
-            all_rows = [joined(*pieces) for pieces in kept]
-            self.kept = [rows._replace(ticker=number[rows.ticker]) for rows in all_rows]
+        return np.array([*(self.tickers[ticker] for ticker in met), -1], np.int32)
 
     def rows(self, side: int) -> Iterator[Rows]:
         """The executions of one run that are not the other's own, too."""
         modes = {mode: number for number, mode in enumerate(MODES)}
         return self.runs[side].rows(self.strategies, self.tickers, modes, self.shared)
-
-    def shared_fires(self) -> Int64s:
-        """By strategy: what both runs fired under definitions that they share."""
-        fires = np.zeros(len(self.strategy_ids), np.int64)
-        run, places = self.runs[0], np.flatnonzero(np.isin(self.runs[0].numbers, self.shared))
-        fired = run.definitions.column("fired_pairs").to_numpy()
-        numbers = [self.strategies[run.strategy_ids[place]] for place in places.tolist()]
-        fires[numbers] = fired[places]
-        return fires
 
     def of(self, side: int, column: str) -> Any:  # noqa: ANN401 - pyarrow has no types
         """What the run's definitions say of each strategy; null where it has none."""
@@ -93,60 +76,3 @@ def shared(a: Result, b: Result) -> Int32s:
     if a.variant is None or b.variant is None or a.folder.resolve() != b.folder.resolve():
         return np.zeros(0, np.int32)
     return np.intersect1d(a.numbers, b.numbers)
-
-
-class Border(NamedTuple):
-    """Some strategies, and some of their buckets. What matches has both in common."""
-
-    strategies: range
-    buckets: range
-
-    def within(self, rows: Rows) -> Rows:
-        """Those within it."""
-        wanted = (rows.strategy >= self.strategies.start) & (rows.strategy < self.strategies.stop)
-        wanted &= (rows.bucket_ms >= self.buckets.start) & (rows.bucket_ms < self.buckets.stop)
-        return rows.only(wanted)
-
-
-class Part(NamedTuple):
-    """The rows of both runs within a border."""
-
-    strategies: range
-    rows: tuple[Rows, Rows]
-
-    def matched(self, sides: Sides) -> tuple[Matched, Matched]:
-        """Hold its rows against each other."""
-        by_whole = any(bool((rows.ticker < 0).any()) for rows in self.rows)
-        none = np.zeros(0, np.int64)
-        universes = [sides.universe(side, self.strategies) if by_whole else none for side in (0, 1)]
-        return matched(*self.rows, (universes[0], universes[1]))
-
-
-def parts(sides: Sides) -> Iterator[Part]:
-    """The rows of both runs, strategy by strategy in the order of the ids, so many at once as may be."""
-    if sides.kept is not None:
-        yield Part(range(len(sides.strategy_ids)), (sides.kept[0], sides.kept[1]))
-        return
-    for border in borders(sides.executions.sum(axis=0), sides.first_bucket, sides.last_bucket):
-        a, b = (joined(*(border.within(rows) for rows in sides.rows(side))) for side in (0, 1))
-        yield Part(border.strategies, (a, b))
-
-
-def borders(executions: Int64s, first: Int64s, last: Int64s) -> Iterator[Border]:
-    """Cut strategies into runs of so many executions as are compared at once; one with more is cut by its buckets."""
-    every = range(-FOREVER, FOREVER)
-    start = rows = 0
-    for strategy, more in enumerate(executions.tolist()):
-        if rows and rows + more > MAX_COMPARED_ROWS:
-            yield Border(range(start, strategy), every)
-            start, rows = strategy, 0
-        rows += more
-        pieces = -(-rows // MAX_COMPARED_ROWS)
-        if pieces > 1:
-            length_ms = -(-(int(last[strategy]) + 1 - int(first[strategy])) // pieces)
-            for piece in range(pieces):
-                from_ms = int(first[strategy]) + piece * length_ms
-                yield Border(range(strategy, strategy + 1), range(from_ms, from_ms + length_ms))
-            start, rows = strategy + 1, 0
-    if rows:
-        yield Border(range(start, len(executions)), every)

@@ -1,5 +1,6 @@
 """`tickgate compare`: the same as a plain count of rows says, whatever is compared at once; and what it refuses."""
 
+import errno
 import itertools
 import json
 import random
@@ -16,12 +17,11 @@ from click.testing import CliRunner, Result
 from bench import reference
 from streams.cli import main
 from streams.core.events import Mode
-from streams.core.limits import FOREVER
-from streams.replay import matching, sides
+from streams.core.limits import FOREVER, NEVER
+from streams.replay import matching, parts
 from streams.replay.compare import COUNTS, compare
-from streams.replay.result_folder import open_result
+from streams.replay.result_folder import NO_ROWS, open_result
 from streams.replay.run import Job, replay
-from streams.replay.sides import borders
 from streams.strategy_file import write_strategies
 
 Row = dict[str, Any]
@@ -119,7 +119,7 @@ def test_it_counts_what_a_plain_look_at_all_rows_counts(
         runs, expected = (open_result(a), open_result(b)), plainly(a, b)
         written = set()
         for at_once, key_most in ((300, 1 << 62), (1 << 22, 2), (1 << 22, 1 << 62)):
-            monkeypatch.setattr(sides, "MAX_COMPARED_ROWS", at_once)
+            monkeypatch.setattr(parts, "MAX_COMPARED_ROWS", at_once)
             monkeypatch.setattr(matching, "MAX_KEY", key_most)
             found = compare(*runs, tmp_path / "differences.parquet", inputs_may_differ=True)
             rows = found.by_strategy.to_pylist()
@@ -152,15 +152,40 @@ def test_each_difference_is_told_with_both_sides(tmp_path: Path) -> None:
     assert told_of_all == {"only_a", "only_b", "moved", "otherwise"}
 
 
-def test_borders_hold_each_strategy_and_bucket_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sides, "MAX_COMPARED_ROWS", 10)
-    executions, first, last = np.array([3, 0, 8, 2, 35, 1, 10]), np.full(7, 1_000), np.full(7, 1_999)
-    cut = list(borders(executions, first, last))
-    for strategy in range(7):
-        mine = [border.buckets for border in cut if strategy in border.strategies]
-        assert all(sum(bucket in buckets for buckets in mine) == 1 for bucket in (1_000, 1_500, 1_999))
-        assert len(mine) == (4 if strategy == 4 else 1)
-    assert list(borders(np.zeros(3, np.int64), np.full(3, FOREVER), np.full(3, -FOREVER))) == []
+def test_each_strategy_and_bucket_is_in_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MAX_COMPARED_ROWS", 10)
+    how = parts.cut(np.array([3, 0, 8, 2, 35, 1, 10]), 1_000, 1_999)
+    assert how.strategies == [range(2), range(2, 4), *[range(4, 5)] * 4, range(5, 6), range(6, 7)]
+    strategy, bucket_ms = np.repeat(np.arange(7, dtype=np.int32), 3), np.tile([1_000, 1_500, 1_999], 7)
+    rows = NO_ROWS._replace(strategy=strategy, bucket_ms=bucket_ms)
+    assert how.part_of(rows).reshape(7, 3).tolist() == [
+        [0, 0, 0],
+        [0, 0, 0],
+        [1, 1, 1],
+        [1, 1, 1],
+        [2, 4, 5],
+        [6, 6, 6],
+        [7, 7, 7],
+    ]
+    assert parts.cut(np.zeros(3, np.int64), FOREVER, NEVER).strategies == []
+
+
+def test_a_disk_without_room_is_said_and_nothing_is_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    monkeypatch.setattr(parts, "MAX_COMPARED_ROWS", 2)
+    assert run(folder, "day", "what:if:faster").exit_code == 0
+    monkeypatch.setattr(parts, "_lay_aside", full)
+    refused = run(folder, "day", "what:if:faster", "--out", str(folder / "out"))
+    assert refused.exit_code == 2
+    assert "no space left on device" in refused.stderr
+    assert "TMPDIR" in refused.stderr
+    assert list((folder / "out").iterdir()) == list((tmp_path / "scratch").iterdir()) == []
 
 
 TICKS = "ticker,ts,price,size,conditions\nA,300000,1.0,1,\nB,300001,1.0,1,\nA,360000,1.0,1,\n"

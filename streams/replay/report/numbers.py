@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from streams.core.events import Mode
 from streams.replay.limits import MAX_TIME_BINS
-from streams.replay.result_folder import EXECUTIONS, Numbered, execution_batches, pq_metadata
+from streams.replay.result_folder import EXECUTIONS, Numbered, bounds_of, execution_batches
 from streams.replay.tick_columns import Int32s, Int64s
 
 MODES: Final = [mode.value for mode in Mode]
@@ -70,12 +70,9 @@ def count(folder: Path, members: Sequence[npt.NDArray[np.bool_]]) -> Numbers:
 
 def time_of(path: Path) -> Time | None:
     """The time from the first to the last execution, as the file's statistics have it."""
-    metadata = pq_metadata(path)
-    at = metadata.schema.names.index("ts")
-    groups = [metadata.row_group(group).column(at).statistics for group in range(metadata.num_row_groups)]
-    if not groups:
+    first_ms, last_ms = bounds_of(path, "ts")
+    if first_ms > last_ms:
         return None
-    first_ms, last_ms = min(each.min for each in groups), max(each.max for each in groups)
     step_ms = next((step for step in STEPS_MS if last_ms // step - first_ms // step < MAX_TIME_BINS), STEPS_MS[-1])
     start_ms = first_ms // step_ms * step_ms
     return Time(start_ms, step_ms, (last_ms - start_ms) // step_ms + 1, first_ms, last_ms)
