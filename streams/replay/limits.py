@@ -14,8 +14,8 @@ MAX_GAPS_NAMED: Final = 5
 MAX_VARIANTS: Final = 1_000
 """Variants of one what-if file."""
 
-MAX_COMPARED_ROWS: Final = 1 << 22
-"""Executions of both runs that are compared at once, each some 100 bytes; more are compared in parts.
+MAX_COMPARED_ROWS: Final = 1 << 21
+"""Executions of both runs that are compared at once, each some 150 bytes; more are compared in parts.
 
 A strategy with more for itself is cut by its buckets, as evenly as they lie.
 """
