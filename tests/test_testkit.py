@@ -82,6 +82,14 @@ def test_a_bucket_runs_once_and_time_moves_by_hand() -> None:
     assert driver.counts("s1") == {"fired": 2, "bucket_dup": 1, "late": 0, "no_bucket": 0}
 
 
+def test_a_trade_that_may_not_move_the_price_changes_nothing() -> None:
+    driver = Driver()
+    driver.strategy("s1", "1m", ["A"])
+    assert driver.tick("A", at=TEN, conditions=[37]) == []
+    assert driver.now_ms is None
+    assert len(driver.tick("A", at=TEN, conditions=[14])) == 1
+
+
 def test_what_fires_together_goes_out_together() -> None:
     driver = Driver()
     driver.strategy("s1", "1m", ["A", "B"])

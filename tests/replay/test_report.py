@@ -126,6 +126,23 @@ def test_what_is_drawn_is_what_was_found(tmp_path: Path) -> None:
     assert share == round(100 * dup / (dup + fired), 2)
 
 
+def test_a_time_on_the_border_belongs_to_what_is_longer(tmp_path: Path) -> None:
+    times = [300_000, 300_099, 300_100, 300_999, 301_000, 359_999]
+    rows = "".join(f"T{at},{ts},1.0,1,\n" for at, ts in enumerate(times))
+    (tmp_path / "ticks.csv").write_text("ticker,ts,price,size,conditions\n" + rows)
+    tickers = frozenset(f"T{at}" for at in range(len(times)))
+    write_strategies([Strategy("s1", "1m", tickers)], tmp_path / "s.jsonl")
+    replay(Job([tmp_path / "ticks.csv"], tmp_path / "s.jsonl", tmp_path / "out"))
+    chart = embedded(tmp_path / "out")["delays"]
+    found = dict(zip(chart["labels"], values(chart)["per ticker"], strict=True))
+    assert {label: count for label, count in found.items() if count} == {
+        "under 0.1 s": 2,
+        "0.1 s to 1 s": 2,
+        "1 s to 5 s": 1,
+        "30 s to 1 min": 1,
+    }
+
+
 def test_the_bytes_follow_from_the_results(tmp_path: Path) -> None:
     work = reference.make(4, ticks=3_000, tickers=50, strategies=20)
     ticks, strategies = reference.write_files(work, tmp_path)
