@@ -184,7 +184,8 @@ def open_result(text: str) -> Result:
     except ValueError as error:
         raise InputError(str(folder / "manifest.json"), f"is no JSON ({shortened(str(error))})", _REMEDY) from error
     if not isinstance(manifest, dict) or "definitions_result" not in manifest:
-        raise InputError(str(folder), "is of another version of tickgate", "replay the same files again")
+        problem = "does not tell of its strategies: of another version of tickgate, it may be"
+        raise InputError(str(folder), problem, "replay the same ticks again, with this version")
     names = variant_names(manifest)
     if variant is None and names:
         raise InputError(str(folder), "holds several variants", f"add one of them: {_listed(folder, names)}")

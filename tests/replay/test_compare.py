@@ -272,7 +272,7 @@ def test_runs_over_other_ticks_are_compared_only_when_told_to(folder: Path) -> N
         ("what:if:fatser", ("no variant 'fatser'", "what:if:faster")),
         ("day:faster", ("no variant 'faster'", "it has none")),
         ("", ("no whole result", "manifest.json")),
-        ("older", ("another version",)),
+        ("older", ("another version", "replay the same ticks again")),
         ("spoilt", ("manifest.json", "no JSON")),
         ("short", ("executions.parquet", "cannot be read")),
     ],

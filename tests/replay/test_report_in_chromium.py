@@ -133,6 +133,16 @@ def test_a_table_sorts_by_keyboard_and_says_so(tab: Tab) -> None:
     assert tab.complaints() == []
 
 
+def test_a_heading_stands_over_its_numbers(tab: Tab) -> None:
+    edges = """[...document.querySelectorAll('#table-tickers th')].map((head, column) => {
+        const end = (node) => { const range = document.createRange(); range.selectNodeContents(node);
+            return range.getBoundingClientRect().right; };
+        const first = document.querySelector('#table-tickers tbody tr');
+        return [end(head.querySelector('button')), end(first.cells[column])];
+    })"""
+    assert all(abs(head - cell) < 30 for head, cell in tab.run(edges)[1:])
+
+
 def test_a_table_filters_as_one_types(tab: Tab) -> None:
     rows = len(cells(tab, "strategies", 0))
     tab.run("document.getElementById('filter-strategies').focus()")
