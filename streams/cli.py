@@ -9,6 +9,7 @@ import click
 
 from streams import __version__
 from streams.commands import (
+    compare,
     demo,
     feed,
     flags,
@@ -32,6 +33,7 @@ def main() -> None:
 
 
 for command in (
+    compare.compare,
     demo.demo,
     feed.feed,
     flags.flags,

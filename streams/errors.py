@@ -28,3 +28,9 @@ def shortened(text: str, characters: int = 40) -> str:
     """The text, or its beginning where it is long, on one printable line."""
     shown = text if len(text) <= characters else f"{text[:characters]}…"
     return repr(shown)
+
+
+def on_one_line(text: str, characters: int) -> str:
+    """The text, or its beginning, with what would not print shown as a question mark."""
+    kept = text if len(text) <= characters else f"{text[: characters - 1]}…"
+    return "".join(character if character.isprintable() else "?" for character in kept)

@@ -71,3 +71,11 @@ def write_whole(path: Path, pieces: Iterable[str]) -> None:
     with WholeFile(path) as file:
         for piece in pieces:
             file.write(piece)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder for the results."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be made ({os_trouble(error)})", "choose another folder") from error

@@ -31,6 +31,7 @@ from streams.commands.plainly import told_plainly
     help="What times that run backwards mean: a mistake; they came in late; files must be sorted, or merged.",
 )
 @click.option("--what-if", type=click.Path(path_type=Path), help="Variants of the strategies, YAML: all in one pass.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write report.html, to look at.")
 @click.option("--progress/--no-progress", default=None, help="Default: where there is a terminal.")
 def replay(
     ticks: tuple[Path, ...],
@@ -39,6 +40,7 @@ def replay(
     batch_ticks: int,
     order: str,
     what_if: Path | None,
+    report: bool,
     progress: bool | None,
 ) -> None:
     """Replay recorded ticks: which pairs fire, and when."""
@@ -48,7 +50,7 @@ def replay(
 
     with told_plainly(), shown_progress(progress) as advance:
         began = time.monotonic()
-        done = run(Job(ticks, strategies, out, batch_ticks, Order(order), what_if), advance)
+        done = run(Job(ticks, strategies, out, batch_ticks, Order(order), what_if, report), advance)
         seconds = time.monotonic() - began
     for warning in done.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -12,6 +12,7 @@ from streams.core.index import LimitError
 from streams.core.lifecycle import Verdict
 from streams.core.limits import MAX_TICKERS
 from streams.core.shard import EVERY_TICKER, Shard
+from streams.core.strategy_counts import StrategyCounts
 from streams.core.tickers import TooManyTickersError
 from streams.errors import InputError
 from streams.reference_data import load_conditions
@@ -50,6 +51,13 @@ class Deciding:
             raise InputError(str(self.path), str(error).partition(";")[0], remedy) from error
         if settled.verdict is not Verdict.ACCEPTED:
             raise InputError(f"{self.path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
+
+    def counts(self) -> Iterator[StrategyCounts]:
+        """What happened to each definition, by number."""
+        for name in self.shard.strategy_ids:
+            counted = self.shard.counts_of(name)
+            assert counted is not None, "what is in force has counts"
+            yield counted
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """The strategies that decide nothing, and why."""

@@ -14,16 +14,21 @@ from typing import Any, Final, NamedTuple
 
 from streams import __version__
 from streams.errors import InputError, os_trouble
+from streams.replay import definitions_file
 from streams.replay.ahead import ahead
 from streams.replay.deciding import Deciding
 from streams.replay.definitions import Definitions, as_they_are, definitions_of
+from streams.replay.definitions_file import write_definitions
 from streams.replay.find_files import Found, find_files, gaps
 from streams.replay.in_order import Order, in_order
+from streams.replay.report import page
+from streams.replay.report.page import write_report
 from streams.replay.results import ExecutionsWriter, RejectsWriter, write_manifest
 from streams.replay.tick_files import TickFile, open_ticks
 from streams.replay.variants_file import write_variants
 from streams.replay.what_if import Variant, read_what_if
 from streams.strategy_file import read_strategies
+from streams.whole_files import make_folder
 
 DEFAULT_BATCH_TICKS: Final = 1 << 17
 
@@ -39,6 +44,8 @@ class Job(NamedTuple):
     order: Order = Order.STRICT
     what_if: Path | None = None
     """Variants of the strategies, all to be decided."""
+    report: bool = True
+    """Whether `report.html` is written too."""
 
 
 class Replayed(NamedTuple):
@@ -55,6 +62,14 @@ class Replayed(NamedTuple):
 
 Advance = Callable[[int, int | None], None]
 """Told now and then how many rows are done and, where known, how many there are."""
+
+
+class Plan(NamedTuple):
+    """What is to be decided."""
+
+    variants: list[Variant]
+    definitions: Definitions
+    warnings: list[str]
 
 
 def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
@@ -74,35 +89,36 @@ def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
             refused = deciding.step(run, executions)
             rejects.add((placed.reject, labels[placed.file]) for placed in refused)
             advance(sum(file.rows_read for file in files), total)
-        remove(job.out / "manifest.json")
-        remove(job.out / "variants.parquet")
-    if plan.variants:
-        write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
+        for name in ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME):
+            remove(job.out / name)
     warnings = [
         *plan.warnings,
         *skipped(plan, deciding),
         *gaps(found),
         *(each for file in files for each in file.warnings),
     ]
-    fired = zip(plan.variants, plan.definitions.held, strict=True)
-    done = Replayed(
-        deciding.shard.counts["ticks"],
-        executions.rows,
-        rejects.rows,
-        deciding.shard.counts,
-        warnings,
-        {variant.name: int(deciding.fired[held].sum()) for variant, held in fired},
-    )
-    write_manifest(job.out / "manifest.json", manifest(job, found, plan, done))
+    done = done_of(plan, deciding, executions.rows, rejects.rows, warnings)
+    write_rest(job, found, plan, deciding, done)
     return done
 
 
-class Plan(NamedTuple):
-    """What is to be decided."""
+def done_of(plan: Plan, deciding: Deciding, fired_pairs: int, rejected: int, warnings: list[str]) -> Replayed:
+    """What has been done."""
+    fired = zip(plan.variants, plan.definitions.held, strict=True)
+    of_variants = {variant.name: int(deciding.fired[held].sum()) for variant, held in fired}
+    counts = deciding.shard.counts
+    return Replayed(counts["ticks"], fired_pairs, rejected, counts, warnings, of_variants)
 
-    variants: list[Variant]
-    definitions: Definitions
-    warnings: list[str]
+
+def write_rest(job: Job, found: Sequence[Found], plan: Plan, deciding: Deciding, done: Replayed) -> None:
+    """Write what stands beside the executions; the manifest comes last."""
+    write_definitions(job.out / definitions_file.NAME, plan.definitions, deciding.counts())
+    if plan.variants:
+        write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
+    whole = manifest(job, found, plan, done)
+    if job.report:
+        write_report(job.out, whole, done.warnings)
+    write_manifest(job.out / "manifest.json", whole)
 
 
 def read_plan(job: Job) -> Plan:
@@ -126,14 +142,6 @@ def total_rows(files: Sequence[TickFile]) -> int | None:
     """Rows of all files; None where one of them cannot tell."""
     known = [file.total_rows for file in files if file.total_rows is not None]
     return sum(known) if len(known) == len(files) else None
-
-
-def make_folder(path: Path) -> None:
-    """Make the folder for the results."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be made ({os_trouble(error)})", "choose another folder") from error
 
 
 def remove(path: Path) -> None:
@@ -168,6 +176,7 @@ def manifest(job: Job, found: Sequence[Found], plan: Plan, done: Replayed) -> di
         "fired_pairs": done.fired_pairs,
         "rejected": done.rejected,
         "result": hashed(job.out / "executions.parquet"),
+        "definitions_result": hashed(job.out / definitions_file.NAME),
         **of_variants,
     }
 

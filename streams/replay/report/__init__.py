@@ -1,0 +1,1 @@
+"""`report.html`: a replay's results to look at, in one file."""
