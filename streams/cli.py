@@ -10,6 +10,7 @@ import click
 from streams import __version__
 from streams.commands import (
     demo,
+    explain,
     feed,
     flags,
     record,
@@ -34,6 +35,7 @@ def main() -> None:
 
 for command in (
     demo.demo,
+    explain.explain,
     feed.feed,
     flags.flags,
     record.record,

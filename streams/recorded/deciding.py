@@ -30,6 +30,7 @@ from streams.replay.results import Batch
 from streams.replay.tick_columns import Int32s, Int64s, TickBatch
 
 MODES: Final = [mode.value for mode in Mode]
+COUNTED: Final = ("ticks", "irrelevant", "updates", "fired", "bucket_dup", "late", "no_bucket", "triggered", "clocks")
 _BY_PAIRS: Final = MODES.index(Mode.PER_TICKER)
 
 
@@ -128,9 +129,9 @@ class ByShard:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The totals of all shards, by name."""
+        """The totals of all shards, by name: those that hang on the input alone, not on the runs it came in."""
         counts = [one.shard.counts for one in self.shards.values()]
-        return {name: sum(each[name] for each in counts) for name in counts[0]}
+        return {name: sum(each[name] for each in counts) for name in COUNTED}
 
     def skipped(self) -> list[str]:
         """Which strategies decide nothing, and why."""

@@ -15,6 +15,7 @@ from streams.errors import InputError, os_trouble, shortened
 from streams.recorded.beside_files import NAMES, read_beside
 from streams.recorded.placed import Refused, Ticks
 from streams.recorded.record import KIND, MANIFEST
+from streams.recorded.source import topic_place
 from streams.replay.run import hashed
 from streams.replay.tick_columns import Int32s, Int64s
 from streams.replay.tick_files import open_ticks
@@ -76,6 +77,10 @@ class Recording:
     def told(self) -> dict[str, Any]:
         """Which topic, and which part of it: the same that a replay of the topic tells."""
         return {name: self.manifest[name] for name in ("topic", "app_id", "partitions")}
+
+    def place(self, partition: int, offset: int) -> str:
+        """Where a tick stood in the topic."""
+        return topic_place(self.manifest["topic"], partition, offset)
 
 
 class _Places:

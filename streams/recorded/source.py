@@ -39,6 +39,9 @@ class Day(Protocol):
     def told(self) -> dict[str, Any]:
         """What a manifest says of it."""
 
+    def place(self, partition: int, offset: int) -> str:
+        """Where a tick stands, in words."""
+
 
 class TopicDay:
     """A range of topics."""
@@ -70,6 +73,15 @@ class TopicDay:
     def told(self) -> dict[str, Any]:
         """Which topic, and which part of it."""
         return {"topic": self.ticks.topic, "app_id": self.app_id, "partitions": spans_told(self.ticks.spans)}
+
+    def place(self, partition: int, offset: int) -> str:
+        """Where a tick stands, in words."""
+        return topic_place(self.ticks.topic, partition, offset)
+
+
+def topic_place(topic: str, partition: int, offset: int) -> str:
+    """Where a record stands, in words."""
+    return f"{topic}, partition {partition}, offset {offset}"
 
 
 def spans_told(spans: dict[int, Span]) -> list[dict[str, int]]:

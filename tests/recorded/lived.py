@@ -111,4 +111,3 @@ def replayed(folder: Path) -> Iterator[Row]:
     """What fired in a replay."""
     for row in pq.read_table(folder / "executions.parquet").to_pylist():
         yield row["strategy_id"], row["ticker"], row["bucket_ms"], row["mode"]
-
