@@ -104,9 +104,9 @@ class WholeTickValues:
 
     async def _groups(self, run: RecordColumns, rows: Int64s) -> list[tuple[Group, Writer]]:
         """Records of one schema each, and what reads them."""
-        headed = [(read_header(text), np.intersect1d(with_it, rows)) for text, with_it in named_in_headers(run)]
+        headed = [(text, np.intersect1d(with_it, rows)) for text, with_it in named_in_headers(run)]
         others = np.setdiff1d(rows, np.concatenate([rows[:0], *(part for _, part in headed)]))
-        groups = [Group(ref, NO_PREFIX, part) for ref, part in headed if len(part)]
+        groups = [Group(read_header(text), NO_PREFIX, part) for text, part in headed if len(part)]
         groups += in_front(run, others) if len(others) else []
         return [(group, await self._reader(group.ref)) for group in groups]
 
