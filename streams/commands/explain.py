@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.commands.plainly import settings, told_plainly
+from streams.commands.record import Which, day_of
 from streams.times import read_time
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def explain(
     as_json: bool,
 ) -> None:
     """Why did STRATEGY run on TICKER in a bucket, or why not? Goes through a day by the rules, step by step."""
-    from streams.commands.record import Which
     from streams.recorded.explain import explain as ask
     from streams.recorded.telling import Question
 
@@ -69,15 +69,13 @@ def explain(
         click.echo("\n".join([answer.word, *(f"  {step}" for step in answer.steps)]))
 
 
-def day_asked_for(ticks: tuple[str, ...], strategies: Path | None, order: str, which: object) -> "Day":
+def day_asked_for(ticks: tuple[str, ...], strategies: Path | None, order: str, which: Which) -> "Day":
     """The day that the options name."""
-    from streams.commands.record import Which, day_of
     from streams.recorded.files_day import FilesDay
     from streams.reference_data import load_conditions
     from streams.replay.in_order import Order
     from streams.replay.run import DEFAULT_BATCH_TICKS
 
-    assert isinstance(which, Which), "as typed"
     day = day_of(ticks, which, DEFAULT_BATCH_TICKS, with_strategies=strategies is not None)
     if day is not None:
         return day

@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def own(ticker: str, ts_ms: int, price: float, size: int, codes: bytes) -> bytes
     return text(ticker.encode()) + number(ts_ms) + struct.pack("<d", price) + number(size) + codes
 
 
-def read(values: list[bytes | Value | None], partition: int = 0, partitions: int = 1) -> WholeTicks:
+def read(values: Sequence[bytes | Value | None], partition: int = 0, partitions: int = 1) -> WholeTicks:
     schemas: Any = GivenSchemas(MORE)
     return asyncio.run(WholeTickValues(schemas, partitions).read(partition, run_of(values)))
 
