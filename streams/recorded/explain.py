@@ -69,6 +69,8 @@ class Answer(NamedTuple):
     place: str
     """Of the record that fired it."""
     steps: list[str]
+    version: int | None
+    """That stood at the time asked for."""
 
     def told(self) -> dict[str, Any]:
         """The same for a program."""
@@ -77,6 +79,7 @@ class Answer(NamedTuple):
         known = self.until_ms if self.until_ms != FOREVER else None
         return {
             "outcome": self.word,
+            "version": self.version,
             "bucket_ms": self.bucket_ms,
             "until_ms": known,
             "fired": found,
@@ -142,7 +145,8 @@ class _Told:
         else:
             word = self._why_not(seen, bucket_ms, notes)
             self._steps.append(f"it did not run: {WORDS[word]}")
-        return Answer(word, bucket_ms, until_ms, ran, place, self._steps)
+        version = seen.strategy.version if seen.strategy is not None else None
+        return Answer(word, bucket_ms, until_ms, ran, place, self._steps, version)
 
     def _seen(self, partition: int | None) -> Seen:
         """How the strategy stood in the shard that it ran in; or else where it would have, by its way."""
@@ -191,9 +195,11 @@ class _Told:
             return
         since = "" if turn.turn_ms == NEVER else f", for buckets from {shown_time(turn.turn_ms)} on"
         if turn.way is Way.PAIRS:
-            self._steps.append(f"it decides by pairs, in partition {self._asking.by_pairs}{since}")
+            where = f", in partition {self._asking.by_pairs}" if self._asking.shards > 1 else ""
+            self._steps.append(f"it decides by pairs{where}{since}")
         else:
-            self._steps.append(f"it decides as a whole, by the time of partition {self._asking.home}{since}")
+            where = f", by the time of partition {self._asking.home}" if self._asking.shards > 1 else ""
+            self._steps.append(f"it decides as a whole{where}{since}")
 
     def _tell_ticks(self, notes: list[Note], bucket_ms: int | None) -> None:
         """The ticks of the ticker, the first ones by name."""
@@ -204,7 +210,8 @@ class _Told:
             self._steps.append(f"no tick of {self._question.ticker} came {where}")
             return
         counted = ", ".join(f"{word} {count}" for word, count in sorted(words.items()))
-        self._steps.append(f"{total} ticks of {self._question.ticker} came {where}: {counted}")
+        ticks = "1 tick" if total == 1 else f"{total} ticks"
+        self._steps.append(f"{ticks} of {self._question.ticker} came {where}: {counted}")
         for note in notes[:SHOWN]:
             codes = f" (conditions {' '.join(map(str, note.codes))})" if note.word == IRRELEVANT else ""
             place = self._place(self._asking.by_pairs, note.offset)

@@ -102,7 +102,7 @@ class Teller:
         self.ran: dict[int, Ran] = {}
         """By bucket, as above."""
         self.seen: Seen | None = None
-        """How the strategy stood when stream time went past the time asked for."""
+        """How the strategy stood before the first record later than the time asked for."""
         self.reached: set[int] = set()
         """The buckets, as above, that stream time came to."""
         self._taking, self._is_fresh = taking, True
@@ -119,11 +119,15 @@ class Teller:
         judge_codes(batch.codes, batch.code_ends, table.blocks, table.unlisted_blocks, moves)
         ticker = batch.names.index(self.question.ticker) if self.question.ticker in batch.names else -1
         mine = np.flatnonzero(batch.name_of == ticker)
+        later = int(np.argmax(np.append(batch.ts_ms > self.question.at_ms, True)))
         done = 0
         while done < len(batch.rows):
+            if done >= later:
+                self._look()
             for event in self._taking.before(int(batch.rows[done])):
                 self._take(event)
             end = int(np.searchsorted(batch.rows, self._taking.next_offset))
+            end = min(end, later) if done < later else end
             for at in mine[np.searchsorted(mine, done) : np.searchsorted(mine, end)].tolist():
                 self._pass_over(batch, moves, done, at)
                 self._tell(batch, at, moves=bool(moves[at]))
@@ -135,7 +139,7 @@ class Teller:
         """No tick comes any more."""
         for event in self._taking.rest():
             self._take(event)
-        self._look(FOREVER)
+        self._look()
 
     def bucket(self, strategy: Strategy | None) -> tuple[int | None, int]:
         """The bucket that holds the time asked for, under a version; and where it ends."""
@@ -157,7 +161,8 @@ class Teller:
             case Control():
                 self.oracle.set_flags(self.oracle.flags.with_control(event))
             case Clock() if not is_too_far_ahead(self.oracle.stream_ms, event.ts_ms):
-                self._look(event.ts_ms)
+                if event.ts_ms > self.question.at_ms:
+                    self._look()
                 self._note(self.oracle.clock(event), None)
         self._is_fresh = True
 
@@ -171,20 +176,15 @@ class Teller:
         highs: Int64s = np.maximum.accumulate(np.maximum(batch.ts_ms[places], self.oracle.stream_ms))
         done = 0
         while done < len(places):
-            next_ms = NEVER if self._is_fresh else min(self._next_ms(), self._asked_ms)
+            next_ms = NEVER if self._is_fresh else self._next_ms()
             done += int(np.searchsorted(highs[done:], next_ms))
             if done < len(places):
                 self._move(int(highs[done]), int(batch.rows[places[done]]))
                 done += 1
         self._move(int(highs[-1]), int(batch.rows[places[-1]]))
 
-    @property
-    def _asked_ms(self) -> int:
-        return FOREVER if self.seen is not None else self.question.at_ms + 1
-
     def _move(self, ts_ms: int, offset: int) -> None:
         self._is_fresh = False
-        self._look(ts_ms)
         self._note(self.oracle.clock(Clock(ts_ms)), offset)
 
     def _next_ms(self) -> int:
@@ -192,9 +192,9 @@ class Teller:
         stream_ms = self.oracle.stream_ms
         return NEVER if stream_ms == NEVER else bucket_at(self._strategy, stream_ms)[1]
 
-    def _look(self, ts_ms: int) -> None:
-        """Keep how the strategy stands, before stream time goes past the time asked for."""
-        if self.seen is None and ts_ms > self.question.at_ms:
+    def _look(self) -> None:
+        """Keep how the strategy stands, before the first record that is later than the time asked for."""
+        if self.seen is None:
             sid = self.question.strategy_id
             self.seen = Seen(self._strategy, self.oracle.under.get(sid), self.oracle.universes.get(sid, frozenset()))
 
@@ -218,7 +218,6 @@ class Teller:
             self._keep(Note(offset, ts_ms, IRRELEVANT, codes))
             return
         self._is_fresh = False
-        self._look(ts_ms)
         before = Counter(self.oracle.counts_of[self.question.strategy_id])
         whole_before = self.oracle.counts["triggered"]
         fires = self.oracle.tick(Tick(self.question.ticker, ts_ms))

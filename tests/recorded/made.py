@@ -53,14 +53,14 @@ class MadeDay:
     def _strategy(self, draw: random.Random, strategy_id: str) -> Strategy:
         universe = frozenset(draw.sample(TICKERS, draw.randint(1, 8)) if draw.random() < 0.85 else [])
         mode = draw.choice([None, None, None, Mode.LEGACY, Mode.PER_TICKER])
-        status = draw.choice([Status.ACTIVE] * 5 + [Status.PAUSED])
+        status = draw.choice([Status.ACTIVE] * 3 + [Status.PAUSED])
         return Strategy(strategy_id, draw.choice(FRAMES), universe, status, mode=mode)
 
     def _beside(self, draw: random.Random, count: list[int], *, turned: bool) -> Beside:
         """What came in, and when each shard took it."""
         now = {each.strategy_id: each for each in self.strategies}
         changes: list[tuple[int, Event]] = []
-        for offset in range(30):
+        for offset in range(90):
             strategy_id = draw.choice([*now])
             new = replace(self._strategy(draw, strategy_id), version=now[strategy_id].version + 1)
             old, before = now[strategy_id], frozenset[str]()

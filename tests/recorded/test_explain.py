@@ -2,16 +2,22 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 
-from streams.core.events import Mode, Strategy
+from streams.core.events import Mode, Status, Strategy, Tick
+from streams.core.journal import Entry
+from streams.core.oracle import Oracle
+from streams.recorded.beside import Beside, Stands, of_strategies
 from streams.recorded.deciding import ByShard
 from streams.recorded.explain import FIRED, WORDS, Answer, explain
+from streams.recorded.replay import together
 from streams.recorded.telling import Question, bucket_at
 from streams.replay.results import Batch
-from tests.recorded.made import DAY_MINUTES, MINUTE_MS, START_MS, TICKERS, MadeDay
+from tests.recorded.day_oracles import oracles
+from tests.recorded.made import BLOCKED, DAY_MINUTES, MINUTE_MS, START_MS, TICKERS, MadeDay
 
 Key = tuple[str, str, int]
 """Strategy, ticker, bucket."""
@@ -37,6 +43,11 @@ def fired(day: MadeDay) -> dict[Key, Fired]:
             strategy = entries[key[0]].strategy
             found[key] = Fired(ts_ms, mode, strategy)
     return found
+
+
+def is_mid_day(each: Fired) -> bool:
+    """Whether the day had gone on for a while: what fires late in its bucket then, was changed in it."""
+    return each.ts_ms > START_MS + MINUTE_MS
 
 
 def rows(b: Batch) -> list[tuple[Key, int, str]]:
@@ -86,15 +97,55 @@ def test_a_thousand_questions_are_answered_as_it_was_decided(seed: int, *, turne
         Question(draw.choice(strategies), draw.choice(TICKERS), START_MS + draw.randrange(DAY_MINUTES * MINUTE_MS))
         for _ in range(150)
     ]
-    known = draw.sample(sorted(ran), 100)
+    whole = sorted(key for key in ran if not key[1])
+    known = draw.sample(sorted(ran), 60) + draw.choices(whole, k=20)
+    known += sorted((key for key in whole if is_mid_day(ran[key])), key=lambda key: key[2] - ran[key].ts_ms)[:20]
     questions += [Question(sid, ticker or draw.choice(TICKERS), bucket_ms) for sid, ticker, bucket_ms in known]
     for question in questions:
         answer = explain(day, question)
         words[answer.word] += 1
         held_against(question, answer, ran, universes)
+    for question in questions[::10]:
+        stood = oracles(day, question.at_ms, clocks_end_it=True).values()
+        versions = [each.strategies.get(question.strategy_id) for each in stood]
+        assert explain(day, question).version in [each and each.version for each in versions]
     assert words[FIRED] > 80
     assert len(words) > 5
     assert words.keys() <= WORDS.keys()
+
+
+def test_a_whole_strategy_that_goes_on_in_mid_bucket_runs_with_the_next_tick_whoever_brings_it() -> None:
+    day, bucket_ms = MadeDay(0, ticks=1), START_MS - START_MS % (5 * MINUTE_MS) + 5 * MINUTE_MS
+    day.ts_ms = [bucket_ms + 1_000 * second for second in (-10, -5, 10, 20, 30, 40, 50)]
+    day.names, day.blocked, day.partition = ["T1"] * 7, [False] * 7, [0] * 7
+    day.offset = [*range(7)]
+    first = Strategy("s", "5m", frozenset({"T0"}), mode=Mode.LEGACY)
+    changes = [(0, Stands(replace(first, version=2, status=Status.PAUSED))), (1, Stands(replace(first, version=3)))]
+    place = ("strategy-changes", 0)
+    entries = {0: [Entry(2, {place: 1}), Entry(4, {place: 2})]}
+    day.beside = Beside(1, Mode.PER_TICKER, [Stands(first)], [], {}, {}, {place: changes}, entries)
+    answer = explain(day, Question("s", "T0", bucket_ms + 15_000))
+    assert (answer.word, answer.version, answer.place) == (FIRED, 2, "ticks, partition 0, offset 4")
+    assert answer.steps[0].endswith("version 2 stood, paused, 5m; T0 is in its universe of 1")
+    assert answer.steps[-1].startswith("it ran on its whole universe, at ")
+    assert [(key, at.ts_ms) for key, at in fired(day).items()] == [
+        (("s", "", bucket_ms - 5 * MINUTE_MS), bucket_ms - 10_000),
+        (("s", "", bucket_ms), bucket_ms + 30_000),
+    ]
+
+
+def test_fires_of_one_tick_stand_in_the_order_of_the_strategies_ids() -> None:
+    day = MadeDay(5)
+    oracle, wanted = Oracle(day.conditions), list[Key]()
+    active = [each for each in reversed(day.strategies) if each.timeframe != "7x"]
+    for each in active:
+        oracle.change(each)
+    for name, ts_ms, blocked in zip(day.names, day.ts_ms, day.blocked, strict=True):
+        fires = oracle.tick(Tick(name, ts_ms, conditions=BLOCKED if blocked else ()))
+        wanted += [(fire.strategy_id, fire.ticker, fire.bucket_ms) for fire in fires]
+    deciding = ByShard(of_strategies(active, Mode.PER_TICKER), day.conditions)
+    batches = [deciding.step(together(ticks))[0] for ticks, _ in day.runs() if ticks is not None]
+    assert [key for batch in batches for key, *_ in rows(batch)] == wanted
 
 
 def test_what_fires_hangs_on_no_batch() -> None:

@@ -17,7 +17,10 @@ from streams.cli import main
 from streams.errors import InputError
 from streams.kafka.partitions import partition_of
 from streams.recorded import record as recording
+from streams.recorded.day_files import DayFiles
 from tests.core.avro_bytes import framed, tick
+from tests.house.readme import steps
+from tests.house.tree import ROOT
 from tests.recorded.lived import invoked
 from tests.worker.inputs import Feed, Given, Hand
 
@@ -145,15 +148,36 @@ def test_a_recording_is_whole_or_not_there(filled: Place, tmp_path: Path, monkey
     def fails(*_: object) -> None:
         raise InputError("the disk", "is full", "make room")
 
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patched:
         patched.setattr(recording, "write_beside", fails)
         assert refusal(filled, "record", "--out", str(tmp_path / "day")).endswith("the disk: is full; make room")
+    with monkeypatch.context() as patched:
+        patched.setattr(DayFiles, "add", stopped)
+        assert invoked(filled, "record", "--out", str(tmp_path / "day")).exit_code == 1
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("day")] == []
     recorded(filled, tmp_path / "day")
     assert "is there already" in refusal(filled, "record", "--out", str(tmp_path / "day"))
     (tmp_path / "day" / "changes.jsonl").write_text("{}\n")
     said = refusal(filled, "replay", "--ticks", str(tmp_path / "day"), "--out", str(tmp_path / "out"))
     assert "changes.jsonl: is not as it was recorded" in said
+
+
+def test_it_is_recorded_and_replayed_as_the_readme_says(
+    filled: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = [step.command for step in steps((ROOT / "README.md").read_text())]
+    first = commands.index("tickgate record --from 2025-10-09T08:00:00Z --to 2025-10-09T10:00:00Z --out monday")
+    for command in commands[first : first + 3]:
+        done = invoked(filled, *command.split()[1:])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "as-it-was" / "executions.parquet").read_bytes() == (
+        tmp_path / "the-same" / "executions.parquet"
+    ).read_bytes()
+    assert reference.digest_of(tmp_path / "as-it-was" / "executions.parquet") == (WORK.pairs, WORK.digest)
 
 
 REFUSED = {
@@ -166,6 +190,7 @@ REFUSED = {
     ("--ticks", "kafka://", "--offsets", "0=1:5", "--to", "2026-03-02", "--out", "o"): "stand beside times",
     ("--ticks", "a.csv", "--from", "2026-03-02", "--out", "o"): "are for topics alone",
     ("--ticks", "a.csv", "--out", "o"): "--strategies: is missing",
+    ("--ticks", "kafka://", "--out", "o"): "no answer",
 }
 
 
