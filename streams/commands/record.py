@@ -81,19 +81,25 @@ def day_of(ticks: Sequence[str], which: Which, batch_ticks: int, *, with_strateg
 
 
 def replay_as_it_was(
-    day: "Day", strategies: Path | None, out: Path, advance: Callable[[int, int | None], None]
+    day: "Day",
+    strategies: Path | None,
+    out: Path,
+    warm_up_until: str | None,
+    advance: Callable[[int, int | None], None],
 ) -> "Replayed":
     """Decide a day by what it was decided by, or by the strategies of a file."""
     from streams.core.events import Mode
+    from streams.core.limits import NEVER
     from streams.recorded.beside import of_strategies
-    from streams.recorded.replay import replay_day
+    from streams.recorded.replay import How, replay_day
     from streams.strategy_file import read_strategies
 
+    warm_until_ms = read_time(warm_up_until, "--warm-up-until") if warm_up_until else NEVER
     if strategies is None:
-        return replay_day(day, out, advance)
+        return replay_day(day, out, How(None, warm_until_ms), advance)
     read = read_strategies(strategies)
     default = Mode.PER_TICKER if settings().per_ticker_throttle else Mode.LEGACY
-    done = replay_day(day, out, advance, of_strategies(read.strategies, default))
+    done = replay_day(day, out, How(of_strategies(read.strategies, default), warm_until_ms), advance)
     return done._replace(warnings=[*read.warnings, *done.warnings])
 
 
@@ -140,6 +146,14 @@ def refuse_what_topics_cannot(*, what_if: bool, order: str) -> None:
         raise InputError("--what-if", "is for strategies that stay as they are", remedy)
     if order != "strict":
         raise InputError("--order", "is for files", "leave it out: topics come by time, then partition, then offset")
+
+
+def refuse_what_files_cannot(*, warm_up: bool) -> None:
+    """Say what is for topics and recordings alone."""
+    if warm_up:
+        raise InputError(
+            "--warm-up-until", "is for topics and recordings", "leave it out, and choose by ts in the result"
+        )
 
 
 def refuse_topic(out: Path) -> None:

@@ -28,6 +28,7 @@ from streams.commands.plainly import told_plainly
 @click.option("--from", "from_", help="Of a topic: from this time on.")
 @click.option("--to", help="Of a topic: up to this time.")
 @click.option("--offsets", multiple=True, help="Of a topic: PARTITION=FIRST:END, repeatable; others are left out.")
+@click.option("--warm-up-until", help="Of topics and recordings: what fires before this time is left out.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--batch-ticks", default=1 << 17, show_default=True, type=click.IntRange(1, 1 << 22))
 @click.option(
@@ -45,6 +46,7 @@ def replay(
     from_: str | None,
     to: str | None,
     offsets: tuple[str, ...],
+    warm_up_until: str | None,
     out: Path,
     batch_ticks: int,
     order: str,
@@ -64,8 +66,9 @@ def replay(
         day = record.day_of(ticks, which, batch_ticks, with_strategies=strategies is not None)
         if day is not None:
             record.refuse_what_topics_cannot(what_if=what_if is not None, order=order)
-            done = record.replay_as_it_was(day, strategies, out, advance)
+            done = record.replay_as_it_was(day, strategies, out, warm_up_until, advance)
         else:
+            record.refuse_what_files_cannot(warm_up=warm_up_until is not None)
             assert strategies is not None, "else the day is not one of files"
             done = run(Job([*map(Path, ticks)], strategies, out, batch_ticks, Order(order), what_if), advance)
         seconds = time.monotonic() - began

@@ -18,6 +18,7 @@ from streams.errors import InputError
 from streams.kafka.partitions import partition_of
 from streams.recorded import record as recording
 from streams.recorded.day_files import DayFiles
+from streams.times import shown_time
 from tests.core.avro_bytes import framed, tick
 from tests.house.readme import steps
 from tests.house.tree import ROOT
@@ -96,6 +97,24 @@ def test_where_no_worker_has_been_what_stands_decides_and_a_file_of_strategies_m
     assert len(bytes_of) == 1
     told = invoked(filled, "replay", "--ticks", "kafka://", "--out", str(tmp_path / "topics"))
     assert "no worker has decided any tick: they are decided by the strategies and flags that stand now" in told.output
+
+
+def test_a_range_in_mid_day_is_that_part_of_the_day_once_it_is_warm(filled: Place, tmp_path: Path) -> None:
+    """Most of the workload's pairs fire with its first ticks."""
+    days = recorded(filled, tmp_path / "day")
+    at_ms = days[60]["ts"]
+    found = {}
+    for name, ticks, *more in (
+        ("whole", str(tmp_path / "day")),
+        ("warm", str(tmp_path / "day"), "--warm-up-until", str(at_ms)),
+        ("topics", "kafka://", "--warm-up-until", shown_time(at_ms)),
+        ("cold", "kafka://", "--from", str(at_ms)),
+    ):
+        done = invoked(filled, "replay", "--ticks", ticks, *more, "--out", str(tmp_path / name))
+        assert done.exit_code == 0, done.output
+        found[name] = pq.read_table(tmp_path / name / "executions.parquet").to_pylist()
+    assert found["warm"] == found["topics"] == [row for row in found["whole"] if row["ts"] >= at_ms]
+    assert len(found["cold"]) > len(found["warm"]) > 0
 
 
 def test_a_range_whose_start_is_deleted_is_refused_with_what_is_there(filled: Place, tmp_path: Path) -> None:
