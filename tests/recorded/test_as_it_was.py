@@ -8,9 +8,9 @@ from typing import Any
 
 from bench import reference
 from bench.kafka_ground import Place
-from streams.recorded.explain import ELSEWHERE, FIRED, explain
+from streams.recorded.explain import FIRED, explain
 from streams.recorded.recording import Recording
-from streams.recorded.telling import Question
+from streams.recorded.telling import ELSEWHERE, Question
 from streams.reference_data import load_conditions
 from tests.recorded.lived import invoked, live_a_day, replayed, rows_of
 
