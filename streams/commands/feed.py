@@ -13,7 +13,7 @@ import click
 from streams.commands.plainly import settings, told_plainly
 from streams.errors import InputError
 from streams.settings import Settings
-from streams.times import read_time
+from streams.times import read_moment
 
 MAX_TICKERS = 100_000
 MAX_RATE = 2_000_000
@@ -69,7 +69,7 @@ def synthetic(
     with told_plainly():
         current = settings()
         if start_ms is None:
-            start_ms = read_time(start, "--start") if start else now_ms()
+            start_ms = read_moment(start, "--start") if start else now_ms()
         plan = Plan(start_ms, rate, seconds, tickers, seed, speed, opening_seconds, opening_times)
         check_end(plan.start_ms, plan.seconds * plan.speed)
         outlet = Outlet(current.broker, current.topics.ticks)
