@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 import time
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import click
 from streams.commands.plainly import settings, told_plainly
 from streams.errors import InputError
 from streams.settings import Settings
+from streams.times import read_moment
 
 MAX_TICKERS = 100_000
 MAX_RATE = 2_000_000
@@ -69,7 +69,7 @@ def synthetic(
     with told_plainly():
         current = settings()
         if start_ms is None:
-            start_ms = read_time(start) if start else now_ms()
+            start_ms = read_moment(start, "--start") if start else now_ms()
         plan = Plan(start_ms, rate, seconds, tickers, seed, speed, opening_seconds, opening_times)
         check_end(plan.start_ms, plan.seconds * plan.speed)
         outlet = Outlet(current.broker, current.topics.ticks)
@@ -153,15 +153,6 @@ def tick_schema_id(current: Settings) -> int:
     url, prefix = current.schema_registry_url, current.topic_prefix
     with registry_told():
         return open_schemas(url, time.monotonic, prefix=prefix, may_register=True).id_of("tick")
-
-
-def read_time(text: str) -> int:
-    """A point in time as ms since 1970; UTC where it names no zone."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError("--start", f"{text!r} is no point in time", "write such as 2026-03-02T14:30:00Z") from error
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
 def check_end(start_ms: int, market_s: float) -> None:

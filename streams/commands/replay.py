@@ -17,10 +17,18 @@ from streams.commands.plainly import told_plainly
     "--ticks",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Parquet or CSV with the columns ticker, ts, price, size, conditions, or a folder of such; repeatable.",
+    help="Parquet or CSV with the columns ticker, ts, price, size, conditions, or a folder of such; repeatable. "
+    "Or kafka://, the topic of this environment; or a folder of `tickgate record`.",
 )
-@click.option("--strategies", required=True, type=click.Path(path_type=Path), help="JSON lines or YAML.")
+@click.option(
+    "--strategies",
+    type=click.Path(path_type=Path),
+    help="JSON lines or YAML. Topics and recordings without: as they were, each change at its tick.",
+)
+@click.option("--from", "from_", help="Of a topic: from this time on.")
+@click.option("--to", help="Of a topic: up to this time.")
+@click.option("--offsets", multiple=True, help="Of a topic: PARTITION=FIRST:END, repeatable; others are left out.")
+@click.option("--warm-up-until", help="Of topics and recordings: what fires before this time is left out.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
 @click.option("--batch-ticks", default=1 << 17, show_default=True, type=click.IntRange(1, 1 << 22))
 @click.option(
@@ -34,8 +42,12 @@ from streams.commands.plainly import told_plainly
 @click.option("--report/--no-report", default=True, show_default=True, help="Write report.html, to look at.")
 @click.option("--progress/--no-progress", default=None, help="Default: where there is a terminal.")
 def replay(
-    ticks: tuple[Path, ...],
-    strategies: Path,
+    ticks: tuple[str, ...],
+    strategies: Path | None,
+    from_: str | None,
+    to: str | None,
+    offsets: tuple[str, ...],
+    warm_up_until: str | None,
     out: Path,
     batch_ticks: int,
     order: str,
@@ -43,14 +55,24 @@ def replay(
     report: bool,
     progress: bool | None,
 ) -> None:
-    """Replay recorded ticks: which pairs fire, and when."""
+    """Replay recorded ticks: which pairs fire, and when. It writes files alone, never to a topic."""
+    from streams.commands import record
     from streams.replay.in_order import Order
     from streams.replay.run import Job
     from streams.replay.run import replay as run
 
     with told_plainly(), shown_progress(progress) as advance:
+        record.refuse_topic(out)
         began = time.monotonic()
-        done = run(Job(ticks, strategies, out, batch_ticks, Order(order), what_if, report), advance)
+        which = record.Which(from_, to, offsets)
+        day = record.day_of(ticks, which, batch_ticks, with_strategies=strategies is not None)
+        if day is not None:
+            record.refuse_what_topics_cannot(what_if=what_if is not None, order=order)
+            done = record.replay_as_it_was(day, strategies, out, warm_up_until, advance)
+        else:
+            record.refuse_what_files_cannot(warm_up=warm_up_until is not None)
+            assert strategies is not None, "else the day is not one of files"
+            done = run(Job([*map(Path, ticks)], strategies, out, batch_ticks, Order(order), what_if, report), advance)
         seconds = time.monotonic() - began
     for warning in done.warnings:
         click.echo(f"warning: {warning}", err=True)

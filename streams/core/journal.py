@@ -6,10 +6,14 @@ say, and it says so in the topic `journal`: from this tick on, so much of each o
     in_order(ticks, entries, others)    # each event that the shard took, for an oracle
 """
 
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from operator import itemgetter
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from streams.core.special_rows import Inputs, Position
+from streams.core.limits import FOREVER
+from streams.core.special_rows import NO_INPUTS, Inputs, Position
 
 ORDER: Final = ("strategy-changes", "controls", "turns", "clock")
 """Of the topics that are taken between two ticks: those named first come first."""
@@ -41,40 +45,59 @@ class Journal:
         return entry
 
 
+class Taking(Generic[Event]):
+    """What one shard takes beside its ticks, asked for as they go by.
+
+    `others` holds partitions as `Position` names them, each in the order of its offsets. Up to `known` they are left
+    out. Raises `ValueError` for entries that cannot follow each other.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        others: Mapping[tuple[str, int], Sequence[Placed[Event]]],
+        known: Inputs = NO_INPUTS,
+    ) -> None:
+        self._entries, self._others, self._known = deque(entries), others, dict(known)
+        self._last_offset = 0
+
+    @property
+    def next_offset(self) -> int:
+        """Before this tick something may be taken; FOREVER: nothing more."""
+        return self._entries[0].next_offset if self._entries else FOREVER
+
+    def before(self, offset: int) -> Iterator[Event]:
+        """What is taken before a tick, and was not told yet."""
+        while self.next_offset <= offset:
+            yield from self._taken(self._entries.popleft())
+
+    def rest(self) -> Iterator[Event]:
+        """What is taken behind the last tick."""
+        while self._entries:
+            yield from self._taken(self._entries.popleft())
+
+    def _taken(self, entry: Entry) -> Iterator[Event]:
+        """The events between what was known and what an entry says."""
+        known = self._known
+        behind = [place for place, offset in entry.inputs.items() if offset < known.get(place, 0)]
+        if entry.next_offset < self._last_offset or behind:
+            raise ValueError(f"the journal goes back at tick {entry.next_offset}: {behind or self._last_offset}")
+        self._last_offset = entry.next_offset
+        for place in sorted(entry.inputs, key=lambda each: (ORDER.index(each[0]), each[1])):
+            events, start, end = self._others.get(place, ()), known.get(place, 0), entry.inputs[place]
+            first, last = (bisect_left(events, offset, key=itemgetter(0)) for offset in (start, end))
+            yield from (events[at][1] for at in range(first, last))
+            known[place] = end
+
+
 def in_order(
     ticks: Iterable[Placed[Event]],
     entries: Iterable[Entry],
     others: Mapping[tuple[str, int], Sequence[Placed[Event]]],
 ) -> Iterator[Event]:
-    """Everything that one shard took, in the order it did. `others` holds partitions as `Position` names them.
-
-    What stands behind the last entry was not taken. Raises `ValueError` for entries that cannot follow each other.
-    """
-    known: dict[tuple[str, int], int] = {}
-    waiting, next_offset = list(entries), 0
+    """Everything that one shard took, in the order it did; what stands behind the last entry was not taken."""
+    taking = Taking(entries, others)
     for offset, event in ticks:
-        while waiting and waiting[0].next_offset <= offset:
-            next_offset = _checked(waiting[0], next_offset, known)
-            yield from _taken(waiting.pop(0), known, others)
+        yield from taking.before(offset)
         yield event
-    for entry in waiting:
-        next_offset = _checked(entry, next_offset, known)
-        yield from _taken(entry, known, others)
-
-
-def _checked(entry: Entry, next_offset: int, known: Inputs) -> int:
-    """Where the entry stands in the ticks."""
-    behind = [place for place, offset in entry.inputs.items() if offset < known.get(place, 0)]
-    if entry.next_offset < next_offset or behind:
-        raise ValueError(f"the journal goes back at tick {entry.next_offset}: {behind or next_offset}")
-    return entry.next_offset
-
-
-def _taken(
-    entry: Entry, known: dict[tuple[str, int], int], others: Mapping[tuple[str, int], Sequence[Placed[Event]]]
-) -> Iterator[Event]:
-    """The events between what was known and what an entry says."""
-    for place in sorted(entry.inputs, key=lambda each: (ORDER.index(each[0]), each[1])):
-        start, end = known.get(place, 0), entry.inputs[place]
-        yield from (event for offset, event in others.get(place, ()) if start <= offset < end)
-        known[place] = end
+    yield from taking.rest()

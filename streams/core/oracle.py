@@ -68,13 +68,16 @@ class Oracle:
         settled = settle(old, change)
         if settled.verdict is not Verdict.ACCEPTED:
             return settled
-        universe = change.universe or self.universes.get(change.strategy_id, frozenset())
+        self.stand(change, self.universes.get(change.strategy_id, frozenset()))
+        return settled
+
+    def stand(self, change: Strategy, before: frozenset[str] = frozenset()) -> None:
+        """A version that was settled elsewhere; `before` is what it goes on with by pairs, if it has no universe."""
         self._end(change.strategy_id)
         self.strategies[change.strategy_id] = change
         if change.status is Status.ACTIVE:
-            self.universes[change.strategy_id] = universe
+            self.universes[change.strategy_id] = change.universe or before
             self._put_in_force(change)
-        return settled
 
     def forget(self, strategy_id: str) -> None:
         """A strategy's tombstone: its next version is its first, and what it fired stays."""

@@ -37,13 +37,13 @@ def _producer(settings: Settings, client_id: str, **options: Any) -> AIOKafkaPro
     )
 
 
-def make_consumer(settings: Settings) -> AIOKafkaConsumer:
-    """A consumer of what is committed, in no group."""
+def make_consumer(settings: Settings, from_where: str = "earliest") -> AIOKafkaConsumer:
+    """A consumer of what is committed, in no group; it goes on so where what it asks for is gone."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker.split(","),
         isolation_level="read_committed",
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset=from_where,
         max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
         **for_aiokafka(settings),
     )

@@ -15,6 +15,7 @@ from streams.core.events import Strategy
 from streams.core.limits import NEVER
 from streams.core.shard import Shard
 from streams.core.strategy_counts import StrategyCounts
+from streams.core.tables import last_buckets, number_of
 from streams.kafka.book import Book
 from streams.kafka.fetch import RawRun
 from streams.kafka.shard_states import State
@@ -63,10 +64,9 @@ class _ShardRows:
     def _row(self, key: str) -> tuple[Shard, Columns, int]:
         """The shard that holds a ticker that was ever updated, its columns, and the ticker's number."""
         for shard in self._owned():
-            number, columns = shard.index.tickers.by_name.get(key), shard.index.columns
-            last_update = columns.tickers.last_update
-            if number is not None and number < len(last_update) and last_update[number] != NEVER:
-                return shard, columns, number
+            number = number_of(shard, key)
+            if number is not None:
+                return shard, shard.index.columns, number
         raise KeyError(key)
 
 
@@ -88,12 +88,8 @@ class LastBucketRows(_ShardRows):
 
     def get(self, key: str) -> dict[str, int]:
         """By strategy; those that never fired for the ticker are left out."""
-        shard, columns, number = self._row(key)
-        start = int(columns.tickers.row_start[number])
-        row = slice(start, start + int(columns.tickers.row_used[number]))
-        ids = shard.strategy_ids
-        fired = zip(columns.pairs.strategy[row].tolist(), columns.pairs.last_bucket[row].tolist(), strict=True)
-        return {ids[strategy]: bucket_ms for strategy, bucket_ms in fired if bucket_ms != NEVER}
+        shard, _, number = self._row(key)
+        return last_buckets(shard, number)
 
 
 class BookRows:

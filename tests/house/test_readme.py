@@ -22,6 +22,8 @@ ON_KAFKA = "tests/worker/test_readme_on_kafka.py::test_it_runs_as_the_readme_say
 
 CONSUMERS = "tests/consumer/test_examples.py::test_workers_report_each_execution_once_and_leave_in_good_order"
 
+AS_IT_WAS = "tests/recorded/test_ranges.py::test_it_is_recorded_and_replayed_as_the_readme_says"
+
 FOLLOWED = "tests/consumer/test_examples.py::test_the_loop_of_the_readme_sees_each_execution_once"
 
 ROLLOUT = "tests/worker/test_rollout.py::test_it_rolls_out_and_back_as_the_readme_shows"
@@ -49,6 +51,9 @@ PROVEN_BY: dict[str, str] = {
     ".venv/bin/python examples/worker.py": CONSUMERS,
     "SCHEMAS=schemas .venv/bin/python examples/plain_worker.py": CONSUMERS,
     ".venv/bin/python follow.py": FOLLOWED,
+    "tickgate record --from 2025-10-09T08:00:00Z --to 2025-10-09T10:00:00Z --out monday": AS_IT_WAS,
+    "tickgate replay --ticks monday --out as-it-was": AS_IT_WAS,
+    "tickgate replay --ticks kafka:// --from 2025-10-09T08:00:00Z --to 2025-10-09T10:00:00Z --out the-same": AS_IT_WAS,
     "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_the_work",
     "tickgate flags set shadow true": ROLLOUT,
     'tickgate rollout back --reason "staging first"': ROLLOUT,

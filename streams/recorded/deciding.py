@@ -1,0 +1,210 @@
+"""Ticks of all partitions decided as workers decide them: a shard for each, what else came in at the tick it was taken.
+
+The rows of the result stand in the order of the ticks, whatever runs these come in; what a clock record fires stands
+before the tick of its shard that came next.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from streams.core.clock import is_too_far_ahead
+from streams.core.columns import Fires
+from streams.core.conditions import ConditionTable
+from streams.core.events import Clock, Mode, Strategy
+from streams.core.flags import NO_FLAGS, Control
+from streams.core.index import LimitError
+from streams.core.journal import Taking
+from streams.core.order import Ranks
+from streams.core.shard import EVERY_TICKER, Shard
+from streams.core.tickers import TooManyTickersError
+from streams.core.turns import Way, mode_in
+from streams.errors import InputError
+from streams.kafka.partitions import Here, Homes
+from streams.recorded.beside import Beside, Event, Stands
+from streams.recorded.placed import Refused, Ticks
+from streams.replay.deciding import too_many_tickers
+from streams.replay.picked import part_of, picked
+from streams.replay.results import Batch
+from streams.replay.tick_columns import Int32s, Int64s, TickBatch
+
+MODES: Final = [mode.value for mode in Mode]
+COUNTED: Final = ("ticks", "irrelevant", "updates", "fired", "bucket_dup", "late", "no_bucket", "triggered", "clocks")
+_BY_PAIRS: Final = MODES.index(Mode.PER_TICKER)
+
+
+class Fired(NamedTuple):
+    """What fired, in columns; `at` puts it in order: the ticks' places, twice, and one less for what comes before."""
+
+    at: Int64s
+    strategy: Int32s
+    ticker: Int32s
+    bucket_ms: Int64s
+    ts_ms: Int64s
+    mode: Int32s
+
+
+class Numbers:
+    """Names of all shards under numbers of one kind."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._number: dict[str, int] = {}
+
+    def of(self, names: Iterable[str]) -> Int32s:
+        """The number of each name."""
+        numbers = []
+        for name in names:
+            number = self._number.setdefault(name, len(self.names))
+            if number == len(self.names):
+                self.names.append(name)
+            numbers.append(number)
+        return np.array(numbers, np.int32)
+
+
+class OneShard:
+    """A shard, and what it is still to take."""
+
+    def __init__(self, shard: Shard, taking: Taking[Event]) -> None:
+        self.shard, self.taking = shard, taking
+        self.flags = NO_FLAGS
+        self._strategies, self._tickers = np.zeros(0, np.int32), np.zeros(0, np.int32)
+
+    def take(self, event: Event) -> Fires | None:
+        """Let what came in count; what a clock record fires, if it is one."""
+        match event:
+            case Stands():
+                self._stand(event)
+            case Control():
+                self.flags = self.flags.with_control(event)
+                self.shard.set_flags(self.flags)
+            case Clock() if not is_too_far_ahead(self.shard.stream_ms, event.ts_ms):
+                return self.shard.clock(event.ts_ms)
+        return None
+
+    def _stand(self, event: Stands) -> None:
+        try:
+            if isinstance(event.stands, Strategy):
+                self.shard.stand(event.stands, event.before)
+            else:
+                self.shard.forget(event.strategy_id)
+        except (LimitError, TooManyTickersError) as error:
+            raise InputError(f"strategy {event.strategy_id!r}", str(error), "replay fewer strategies") from error
+
+    def strategies(self, numbers: Numbers) -> Int32s:
+        """The number that each strategy of the shard has among all."""
+        ids = self.shard.strategy_ids
+        self._strategies = np.concatenate((self._strategies, numbers.of(ids[len(self._strategies) :])))
+        return self._strategies
+
+    def tickers(self, numbers: Numbers) -> Int32s:
+        """The same of its tickers; the last stands for every ticker."""
+        known = len(self._tickers) - 1 if len(self._tickers) else 0
+        if self.shard.index.tickers.count > known or not len(self._tickers):
+            new = numbers.of(self.shard.index.tickers.all_names()[known:])
+            self._tickers = np.concatenate((self._tickers[:known], new, np.array([EVERY_TICKER], np.int32)))
+        return self._tickers
+
+
+class ByShard:
+    """All shards of a replay."""
+
+    def __init__(self, beside: Beside, conditions: ConditionTable) -> None:
+        self.strategies, self.tickers, self._ranks = Numbers(), Numbers(), Ranks()
+        homes = Homes(beside.shards)
+        self.shards = {p: self._shard(beside, conditions, p, homes) for p in range(beside.shards)}
+
+    def _shard(self, beside: Beside, conditions: ConditionTable, partition: int, homes: Homes) -> OneShard:
+        """One as a worker makes it. It knows all turns: of a bucket's way nothing else is true in the end."""
+        owns = Here(partition, homes).__getitem__ if beside.shards > 1 else None
+        shard = Shard(conditions, beside.default_mode, owns=owns, is_home=owns, alone=not beside.turns)
+        for strategy_id, turns in beside.turns.items():
+            shard.index.turn(strategy_id, turns)
+        one = OneShard(shard, beside.taking(partition))
+        start: list[Event] = [*beside.strategies, *beside.controls]
+        with shard.together():
+            for event in start:
+                one.take(event)
+        return one
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The totals of all shards, by name: those that hang on the input alone, not on the runs it came in."""
+        counts = [one.shard.counts for one in self.shards.values()]
+        return {name: sum(each[name] for each in counts) for name in COUNTED}
+
+    def skipped(self) -> list[str]:
+        """Which strategies decide nothing, and why."""
+        warnings = {sid: why for one in self.shards.values() for sid, why in one.shard.index.warnings.items()}
+        return [f"strategy {sid!r} is skipped: {why}" for sid, why in sorted(warnings.items())]
+
+    def step(self, ticks: Ticks) -> tuple[Batch, list[Refused]]:
+        """Take a run; returns what fired, in order, and the ticks that found no room."""
+        fired, refused = list[Fired](), list[Refused]()
+        for partition in np.unique(ticks.partition).tolist():
+            places = np.flatnonzero(ticks.partition == partition)
+            batch = ticks.batch if len(places) == len(ticks.partition) else picked(ticks.batch, places)
+            self._step_one(self.shards[partition], partition, batch, places, fired, refused)
+        return self._in_order(fired), refused
+
+    def rest(self) -> Batch:
+        """What comes behind the last tick, shard by shard."""
+        fired: list[Fired] = []
+        for one in self.shards.values():
+            for event in one.taking.rest():
+                self._note(fired, one, one.take(event), np.zeros(1, np.int64))
+        return self._in_order(fired)
+
+    def _step_one(  # noqa: PLR0913, PLR0917 - what all shards of a run share
+        self,
+        one: OneShard,
+        partition: int,
+        batch: TickBatch,
+        places: Int64s,
+        fired: list[Fired],
+        refused: list[Refused],
+    ) -> None:
+        """Take the ticks of one shard, cut where it took something else."""
+        done = 0
+        while done < len(places):
+            for event in one.taking.before(int(batch.rows[done])):
+                self._note(fired, one, one.take(event), 2 * places[done : done + 1])
+            end = int(np.searchsorted(batch.rows, one.taking.next_offset))
+            part = part_of(batch, done, end)
+            taken, homeless = one.shard.from_columns(part.names, part.name_of, part.ts_ms, part.codes, part.code_ends)
+            rejects = [(int(part.rows[at]), too_many_tickers(int(part.rows[at]))) for at in homeless]
+            refused += [Refused(partition, offset, each.reason, each.detail) for offset, each in rejects]
+            self._note(fired, one, one.shard.step(taken), 2 * places[done:end] + 1)
+            done = end
+
+    def _note(self, fired: list[Fired], one: OneShard, fires: Fires | None, at: Int64s) -> None:
+        """Keep what fired, under the numbers that all shards share."""
+        if fires is None or not len(fires.tick):
+            return
+        ids, names = one.strategies(self.strategies), one.tickers(self.tickers)
+        mode = np.full(len(fires.tick), _BY_PAIRS, np.int32)
+        for row in np.flatnonzero(fires.ticker == EVERY_TICKER).tolist():
+            strategy = one.shard.index.entries[one.shard.strategy_ids[int(fires.strategy[row])]].strategy
+            mode[row] = MODES.index(mode_in(Way.WHOLE, strategy))
+        columns = (names[fires.ticker], fires.bucket_ms, fires.ts_ms, mode)
+        fired.append(Fired(at[fires.tick], ids[fires.strategy], *columns))
+
+    def _in_order(self, fired: Sequence[Fired]) -> Batch:
+        """All of it in the order of the ticks; of one tick, in that of the strategies' ids.
+
+        What several clock records of one place fired stays in the order of these.
+        """
+        nothing = [np.zeros(0, kind) for kind in (np.int64, np.int32, np.int32, np.int64, np.int64, np.int32)]
+        rows = Fired._make(np.concatenate(column) for column in zip(nothing, *fired, strict=True))
+        number = np.repeat(np.arange(len(fired)), [len(each.at) for each in fired])
+        before = np.where(rows.at % 2 == 0, number, 0)
+        order = (
+            np.lexsort((self._ranks.of(self.strategies.names)[rows.strategy], before, rows.at))
+            if len(rows.at)
+            else np.zeros(0, np.int64)
+        )
+        at = Fired._make(column[order] for column in rows)
+        return Batch(
+            self.strategies.names, at.strategy, self.tickers.names, at.ticker, at.bucket_ms, at.ts_ms, MODES, at.mode
+        )

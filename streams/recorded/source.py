@@ -1,0 +1,108 @@
+"""Where a day is from that is decided again as it was: a range of topics, or a recording of one."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Protocol
+
+from streams.core.conditions import ConditionTable
+from streams.core.events import Mode
+from streams.core.limits import FOREVER, NEVER
+from streams.kafka.clients import make_consumer
+from streams.kafka.schema_source import open_schemas, registry_told
+from streams.kafka.security import for_confluent
+from streams.kafka.topic_spans import Asked, Span, find_spans
+from streams.recorded.beside import Beside
+from streams.recorded.placed import Placed, Refused, Ticks
+from streams.recorded.topic_beside import Range, Source, read_beside
+from streams.recorded.topic_ticks import TopicTicks
+from streams.reference_data import load_conditions
+from streams.settings import Settings
+
+
+class Day(Protocol):
+    """Ticks in their order, and what they were decided by."""
+
+    beside: Beside
+    conditions: ConditionTable
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd so far."""
+
+    def runs(self) -> Iterator[tuple[Ticks | None, list[Refused]]]:
+        """The ticks, a run at a time, and the records that are none; once."""
+
+    def progress(self) -> tuple[int, int | None]:
+        """How much of it is done, and of how much."""
+
+    def told(self) -> dict[str, Any]:
+        """What a manifest says of it."""
+
+    def place(self, partition: int, offset: int) -> str:
+        """Where a tick stands, in words."""
+
+
+class TopicDay:
+    """A range of topics."""
+
+    def __init__(self, ticks: TopicTicks, beside: Beside, conditions: ConditionTable, asked: Asked) -> None:
+        self.ticks, self.beside, self.conditions, self.asked = ticks, beside, conditions, asked
+        self.app_id = ""
+        self.found_odd: list[str] = []
+        """In what came before the ticks."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """All that is odd so far."""
+        return [*self.found_odd, *self.ticks.warnings]
+
+    def placed(self) -> Iterator[tuple[Placed | None, list[Refused]]]:
+        """The ticks with all that a recording keeps of them."""
+        return self.ticks.runs()
+
+    def runs(self) -> Iterator[tuple[Ticks | None, list[Refused]]]:
+        """The ticks as they are decided."""
+        for placed, refused in self.placed():
+            yield (None if placed is None else placed.ticks), refused
+
+    def progress(self) -> tuple[int, int | None]:
+        """Offsets, those of records that are no ticks too."""
+        return self.ticks.done, self.ticks.total
+
+    def told(self) -> dict[str, Any]:
+        """Which topic, and which part of it."""
+        return {"topic": self.ticks.topic, "app_id": self.app_id, "partitions": spans_told(self.ticks.spans)}
+
+    def place(self, partition: int, offset: int) -> str:
+        """Where a tick stands, in words."""
+        return topic_place(self.ticks.topic, partition, offset)
+
+
+def topic_place(topic: str, partition: int, offset: int) -> str:
+    """Where a record stands, in words."""
+    return f"{topic}, partition {partition}, offset {offset}"
+
+
+def spans_told(spans: dict[int, Span]) -> list[dict[str, int]]:
+    """Of each partition, which offsets."""
+    return [{"partition": p, "first_offset": span.first, "end_offset": span.end} for p, span in sorted(spans.items())]
+
+
+def open_topics(settings: Settings, asked: Asked) -> TopicDay:
+    """Find the range, and read all but its ticks; raises `InputError`."""
+    security, topics = for_confluent(settings), settings.topics
+    with registry_told():
+        schemas = open_schemas(
+            settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix, may_register=False
+        )
+    spans = find_spans(settings.broker, topics.ticks, asked, security)
+    default = Mode.PER_TICKER if settings.per_ticker_throttle else Mode.LEGACY
+    source = Source(settings.broker, topics, schemas, security, default)
+    from_ms, to_ms = asked.from_ms, asked.to_ms
+    times = Range(spans.of, NEVER if from_ms is None else from_ms, FOREVER if to_ms is None else to_ms)
+    beside, warnings = read_beside(source, times)
+    ticks = TopicTicks(partial(make_consumer, settings, "none"), topics.ticks, spans.of, schemas)
+    day = TopicDay(ticks, beside, load_conditions(settings.conditions), asked)
+    day.app_id, day.found_odd = topics.app_id, [*spans.warnings, *warnings]
+    return day

@@ -1,0 +1,156 @@
+"""Ticks of a range of a topic, all partitions merged, a run at a time. Memory does not grow with the range.
+
+Ticks of a partition come in the order of their offsets: one that is late stays late. Partitions are merged by the time
+that each has come to, the newest of its ticks so far.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from streams.core.limits import NEVER
+from streams.errors import InputError, in_words
+from streams.kafka.broker_trouble import UNREACHABLE
+from streams.kafka.fetch import RawRun
+from streams.kafka.raw_fetch import BadBatchError, RawFetch
+from streams.kafka.registry import RegistryError, Schemas
+from streams.kafka.topic_spans import Span
+from streams.kafka.whole_ticks import WholeTicks, WholeTickValues
+from streams.kafka.whole_topic import SILENCE_TIMEOUT_S
+from streams.recorded.placed import Merging, Placed, Refused, Ticks
+from streams.replay.tick_columns import TickBatch
+from streams.times import shown_time
+
+FETCH_WAIT_MS: Final = 200
+FAR_APART_MS: Final = 86_400_000
+"""Times of ticks and of their records that differ by more are not the same time."""
+
+GONE: Final = "is deleted"
+_RETENTION: Final = "lengthen retention.ms, and choose a range that is there"
+
+
+class TopicTicks:
+    """Reads the range, once."""
+
+    def __init__(
+        self, make_consumer: Callable[[], AIOKafkaConsumer], topic: str, spans: Mapping[int, Span], schemas: Schemas
+    ) -> None:
+        """Take spans of all partitions of the topic."""
+        self.topic, self.spans = topic, dict(spans)
+        self.done = 0
+        """Offsets that were read."""
+        self.total = sum(span.end - span.first for span in spans.values())
+        self.warnings: list[str] = []
+        self._make_consumer, self._values = make_consumer, WholeTickValues(schemas, len(spans))
+        self._open = {p: span for p, span in self.spans.items() if span.first < span.end}
+        self._at = {p: span.first for p, span in self._open.items()}
+        self._newest_ms = dict.fromkeys(self._open, NEVER)
+        self._merging = Merging(list(self._open))
+        self._refused: list[Refused] = []
+
+    def runs(self) -> Iterator[tuple[Placed | None, list[Refused]]]:
+        """The ticks in their order, and the records that are none as they are met; raises `InputError`."""
+        with asyncio.Runner() as runner:
+            consumer = runner.run(self._began())
+            fetch = self._fetch
+            try:
+                while self._merging.is_open:
+                    runner.run(self._fill(fetch))
+                    refused, self._refused = self._refused, []
+                    yield self._next(), refused
+            finally:
+                runner.run(consumer.stop())
+
+    def _next(self) -> Placed | None:
+        """All that is known to come first; None where the rest held no tick."""
+        return self._merging.take() if self._merging.is_open else None
+
+    async def _began(self) -> AIOKafkaConsumer:
+        consumer = self._make_consumer()
+        self._fetch = RawFetch(consumer)
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            await consumer.stop()
+            raise InputError(f"topic {self.topic}", f"cannot be read ({in_words(error)})", UNREACHABLE) from error
+        consumer.assign([TopicPartition(self.topic, partition) for partition in self._open])
+        for partition, offset in self._at.items():
+            consumer.seek(TopicPartition(self.topic, partition), offset)
+        return consumer
+
+    async def _fill(self, fetch: RawFetch) -> None:
+        """Read until ticks of every open partition wait, or it is at its end."""
+        heard_s = time.monotonic()
+        while lacking := self._still_lacking():
+            asked = [TopicPartition(self.topic, partition) for partition in lacking]
+            try:
+                found = await fetch.getmany(asked, timeout_ms=FETCH_WAIT_MS)
+            except OffsetOutOfRangeError as error:
+                raise InputError(f"topic {self.topic}", f"what was to be read next {GONE}", _RETENTION) from error
+            except BadBatchError as error:
+                raise InputError(f"topic {self.topic}", in_words(error), "mend the broker's log") from error
+            except KafkaError as error:
+                raise InputError(f"topic {self.topic}", f"cannot be read ({in_words(error)})", UNREACHABLE) from error
+            for run in (run for runs in found.values() for run in runs):
+                await self._take(run)
+                heard_s = time.monotonic()
+            if time.monotonic() - heard_s > SILENCE_TIMEOUT_S:
+                problem = f"no records of partitions {lacking} for {SILENCE_TIMEOUT_S:.0f} s, and there are more"
+                raise InputError(f"topic {self.topic}", problem, UNREACHABLE)
+
+    async def _take(self, run: RawRun) -> None:
+        """Take what of a run is in the range."""
+        partition, end = run.partition, self._open[run.partition].end
+        if run.start != self._at[partition]:
+            problem = f"offsets {self._at[partition]} to {run.start - 1} of partition {partition}: this {GONE}"
+            raise InputError(f"topic {self.topic}", problem, _RETENTION)
+        columns = run.columns.part(0, int(np.searchsorted(run.columns.offset, end)))
+        position = min(run.position, end)
+        self.done += position - self._at[partition]
+        self._at[partition] = position
+        if len(columns):
+            try:
+                whole = await self._values.read(partition, columns)
+            except RegistryError as error:
+                raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
+            self._refused += [
+                Refused(partition, int(columns.offset[each.row]), each.reason.word, each.reason.detail)
+                for each in whole.bad
+            ]
+            self._look_at_times(whole, run)
+            self._merging.add(partition, self._placed(partition, columns.offset[whole.rows], whole))
+
+    def _still_lacking(self) -> list[int]:
+        """The partitions of which more has to be read; those that are at their end are closed."""
+        for partition in self._merging.lacking:
+            if self._at[partition] == self._open[partition].end:
+                self._merging.close(partition)
+        return self._merging.lacking
+
+    def _placed(
+        self, partition: int, offset: "np.ndarray[tuple[int], np.dtype[np.int64]]", whole: WholeTicks
+    ) -> Placed:
+        rest = whole.rest
+        order_ms = np.maximum.accumulate(np.maximum(whole.ts_ms, self._newest_ms[partition]))
+        if len(order_ms):
+            self._newest_ms[partition] = int(order_ms[-1])
+        ends = np.cumsum(rest.code_counts)
+        batch = TickBatch(1, offset, whole.names, whole.name_of, whole.ts_ms, ends, rest.codes, [])
+        ticks = Ticks(batch, np.full(len(offset), partition, np.int32))
+        return Placed(ticks, order_ms, rest.price, rest.size)
+
+    def _look_at_times(self, whole: WholeTicks, run: RawRun) -> None:
+        """Warn, once, where records have another time than their ticks."""
+        if self.warnings or not len(whole.rows):
+            return
+        row, ts_ms = int(whole.rows[0]), int(whole.ts_ms[0])
+        record_ms = int(run.columns.ts_ms[row])
+        if abs(record_ms - ts_ms) > FAR_APART_MS:
+            place = f"{self.topic}, partition {run.partition}, offset {int(run.columns.offset[row])}"
+            words = f"the record is of {shown_time(record_ms)}, its tick of {shown_time(ts_ms)}"
+            self.warnings.append(f"{place}: {words}; ranges by time go by the records: choose by offsets instead")
