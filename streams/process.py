@@ -1,5 +1,6 @@
 """How this process treats its memory and its threads: small, without long searches, and taking turns soon."""
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -27,12 +28,16 @@ SWITCH_S: Final = 0.0005
 
 def keep_memory_small() -> None:
     """Ask the C library, where it is one that listens."""
-    try:
+    with contextlib.suppress(OSError, AttributeError):  # another C library; its own ways must do
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
         libc.mallopt(M_ARENA_MAX, ARENAS)
-    except (OSError, AttributeError):  # another C library; its own ways must do
-        return
+
+
+def give_back() -> None:
+    """Give memory that is free back to the system: what it took to make a state is not needed again."""
+    with contextlib.suppress(OSError, AttributeError):  # as above
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def settle() -> None:

@@ -32,6 +32,7 @@ from streams.kafka.shard_rows import ShardRows
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_book import Change
 from streams.kafka.surroundings import Surroundings
+from streams.process import give_back
 from streams.topic_names import CLOCK, TABLES
 
 log = logging.getLogger(__name__)
@@ -230,6 +231,7 @@ class Shards:
             self._all_stand(shards, ids)
         for deciding in shards:
             deciding.all_stand()
+        give_back()
 
     def _all_stand(self, shards: Sequence[Deciding], ids: Sequence[str]) -> None:
         for strategy_id in ids:

@@ -26,7 +26,7 @@ from streams.kafka.brokers import (
     pick_broker,
 )
 from streams.kafka.kafka_jars import Unavailable, cache_folder, find_jars
-from streams.kafka.kafka_process import KafkaProcess
+from streams.kafka.kafka_process import FEW_PAUSES, PAUSELESS, KafkaProcess, collector
 from tests.house.tree import ROOT
 from tests.kafka.broker_report import KIND, PASSED_OVER, lines
 from tests.kafka.shared_broker import SharedBroker, shared_broker, start_keeper
@@ -37,6 +37,13 @@ def script(folder: Path, name: str, text: str) -> None:
     path = folder / name
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+def test_a_java_without_the_collector_that_does_not_pause_gets_the_other(tmp_path: Path) -> None:
+    script(tmp_path, "new", f'[ "$1" = {PAUSELESS[0]} ]')
+    script(tmp_path, "old", f'[ "$1" != {PAUSELESS[0]} ]')
+    assert collector(str(tmp_path / "new")) == PAUSELESS
+    assert collector(str(tmp_path / "old")) == FEW_PAUSES
 
 
 def unavailable(_: Mapping[str, str]) -> Broker:
