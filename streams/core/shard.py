@@ -42,6 +42,8 @@ from streams.core.tick_columns import clock_ticks, part_of, reaches
 from streams.core.turns import Way, mode_in
 
 FIRST_FIRES: Final = 1 << 12
+KEPT_FIRES: Final = 1 << 16
+"""Room for more is not kept for the next step: when all pairs have fired at once, it would be held for good."""
 EVERY_TICKER: Final = -1
 """Stands for the ticker of a fire of a whole strategy."""
 
@@ -222,7 +224,11 @@ class Shard:
         """The fires out of both buffers."""
         if not pairs and not levels:
             return NO_FIRES
-        fires = FireColumns._make(column[:pairs].copy() for column in self._pair_fires)
+        fires = FireColumns._make(column[:pairs] for column in self._pair_fires)
+        if len(fires.tick) > KEPT_FIRES:
+            self._pair_fires = fire_columns(FIRST_FIRES)
+        else:
+            fires = FireColumns._make(column.copy() for column in fires)
         ticker = ticks.ticker[fires.tick]
         if levels:
             whole = FireColumns._make(column[:levels] for column in self._level_fires)
