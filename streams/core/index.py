@@ -209,8 +209,8 @@ class Index:
 
     def _stop(self, entry: Entry) -> None:
         """Take the version in force out of it, and remember what it fired."""
-        if entry.by_pairs:
-            self._wake_all()  # this one may be among those that are still to be woken
+        if self._waking.holds(entry):
+            self._wake_all()
         columns, number = self.columns, entry.number
         columns.strategies.changes[number] += 1
         if entry.by_pairs:

@@ -60,6 +60,8 @@ class Tickers:
     def numbers_if_room(self, names: Sequence[str]) -> Int32s:
         """The numbers of several names, new ones numbered as they come; UNKNOWN for those that find no room."""
         known = self.by_name
+        with suppress(KeyError):  # all are known, as nearly always
+            return np.fromiter(map(known.__getitem__, names), np.int32, len(names))
         numbers = np.fromiter((known.get(name, UNKNOWN) for name in names), np.int32, len(names))
         for at in np.flatnonzero(numbers == UNKNOWN).tolist():
             with suppress(TooManyTickersError):

@@ -18,8 +18,8 @@ class Waking:
     """Of one shard. Columns come in and go out with how much of the pairs is used."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
-        """They decide by pairs that have still to be woken."""
+        self._entries: dict[int, Entry] = {}
+        """By number. They decide by pairs that have still to be woken."""
         self.pairs = 0
         """How many these are."""
         self._waits = False
@@ -30,6 +30,10 @@ class Waking:
     def is_due(self) -> bool:
         """Whether there is something to wake, and more is not to come."""
         return bool(self._entries) and not self._waits
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether it has still to be woken."""
+        return entry.number in self._entries
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -46,12 +50,12 @@ class Waking:
 
     def add(self, entry: Entry) -> None:
         """Its universe has still to be woken."""
-        self._entries.append(entry)
+        self._entries[entry.number] = entry
         self.pairs += len(entry.universe)
 
     def wake(self, columns: Columns, used: int, strategies: int) -> tuple[Columns, int]:
         """Let all pairs that were added fire, in buckets after the last in which every ticker ran."""
-        entries, self._entries, self.pairs = self._entries, [], 0
+        entries, self._entries, self.pairs = [*self._entries.values()], {}, 0
         if not entries:
             return columns, used
         new_from, placing = self._new_from, placing_of(entries)

@@ -50,9 +50,10 @@ class News:
     def take(self, deciding: Deciding) -> list[RawRun]:
         """Put in force what is told, keep what was refused for the dead letters, and return the clock records."""
         news, self.waiting = self.waiting, []
-        for each in news:
-            place = (self._take(deciding, each), each.place.partition)
-            self.inputs[place] = max(each.place.offset + 1, self.inputs.get(place, 0))
+        with deciding.shard.together():
+            for each in news:
+                place = (self._take(deciding, each), each.place.partition)
+                self.inputs[place] = max(each.place.offset + 1, self.inputs.get(place, 0))
         if news:
             self.waits_for = ""
         clock = [] if self.waits_for else self.clock.take()

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -156,7 +157,7 @@ class NotingDeciding:
         self.free = asyncio.Event()
         self.free.set()
         index = SimpleNamespace(tickers=SimpleNamespace(count=1), pairs=2, nbytes=3)
-        self.shard = SimpleNamespace(index=index, shadow=None)
+        self.shard = SimpleNamespace(index=index, shadow=None, together=nullcontext)
         self.turning = SimpleNamespace(has_to_tell=False)
         self.has_closed = False
         """Whether a change has closed what was gathered, until it is decided."""
