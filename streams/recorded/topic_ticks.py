@@ -20,9 +20,9 @@ from streams.kafka.fetch import RawRun
 from streams.kafka.raw_fetch import BadBatchError, RawFetch
 from streams.kafka.registry import RegistryError, Schemas
 from streams.kafka.topic_spans import Span
-from streams.kafka.whole_ticks import WholeTicks, WholeTickValues
 from streams.kafka.whole_topic import SILENCE_TIMEOUT_S
 from streams.recorded.placed import Merging, Placed, Refused, Ticks
+from streams.recorded.whole_ticks import WholeTicks, WholeTickValues
 from streams.replay.tick_columns import TickBatch
 from streams.times import shown_time
 

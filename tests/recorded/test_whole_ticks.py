@@ -11,8 +11,8 @@ import numpy as np
 
 from streams.kafka.codec import frame
 from streams.kafka.partitions import partition_of
-from streams.kafka.whole_ticks import WholeTicks, WholeTickValues, begins_as_ours
 from streams.recorded.placed import NO_SIZE
+from streams.recorded.whole_ticks import WholeTicks, WholeTickValues, begins_as_ours
 from tests.core.avro_bytes import TS_MS, array, block, number, text
 from tests.kafka.given_schemas import OWN, GivenSchemas
 from tests.kafka.test_tick_values import NEWER, NEWER_SCHEMA, Value, named, newer, run_of

@@ -22,10 +22,10 @@ from streams.kafka.kept import Kept
 from streams.kafka.partitions import Homes
 from streams.kafka.record_batch import RecordColumns
 from streams.kafka.registry import SchemaRef, Schemas, newest
-from streams.kafka.rest_kernel import MAX_CODE, rest_of
 from streams.kafka.schema_headers import named_in_headers
 from streams.kafka.tick_values import BadTick, Group, TickValues, in_front
 from streams.recorded.placed import NO_SIZE, Floats
+from streams.recorded.rest_kernel import MAX_CODE, rest_of
 
 READERS_KEPT: Final = 200
 _EVERY_CODE_MOVES: Final = ConditionTable(np.zeros(MAX_CONDITION_CODE + 1, np.uint8), unlisted_blocks=False, names={})
