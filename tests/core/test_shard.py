@@ -16,7 +16,7 @@ from streams.core.events import Clock, Mode, Status, Strategy, Tick
 from streams.core.index import LimitError
 from streams.core.lifecycle import Verdict
 from streams.core.limits import NEVER
-from streams.core.shard import KEPT_FIRES, Shard, Ticks
+from streams.core.shard import Shard, Ticks
 from streams.core.tickers import TooManyTickersError
 from tests.core.histories import CONDITIONS, OUT_OF_SEQUENCE, Event, fires_of_shard, ticks_of
 
@@ -482,20 +482,6 @@ def test_packing_gives_back_the_room_that_moved_rows_left() -> None:
     assert int(shard.index.columns.tickers.row_used.sum()) == 20_000
     assert len(shard.index.columns.pairs.strategy) < 2 * 20_000
     assert len(fired(shard, *(Tick(f"T{t}", 0) for t in range(50)))) == 20_000
-
-
-def test_room_for_very_many_fires_is_not_kept_and_what_fired_stays() -> None:
-    names = [f"T{t}" for t in range(300)]
-    shard = shard_with(*(Strategy(f"s{number}", "1m", frozenset(names)) for number in range(KEPT_FIRES // 300 + 1)))
-    held = shard.index.nbytes + sum(column.nbytes for column in shard._pair_fires)
-    ticks = ticks_of(shard.index.tickers, [Tick(name, 0) for name in names])
-    fires = shard.step(ticks)
-    assert len(fires.tick) == 300 * len(shard.strategy_ids) > KEPT_FIRES
-    assert shard.index.nbytes + sum(column.nbytes for column in shard._pair_fires) == held
-    assert len(shard.clock(60_000).tick) == 0
-    later = shard.step(ticks._replace(ts_ms=ticks.ts_ms + 60_000))
-    assert np.array_equal(np.lexsort(fires[1:3]), np.lexsort(later[1:3]))
-    assert set(fires.bucket_ms.tolist()) == {0}
 
 
 def test_tickers_met_between_two_steps_have_their_columns_when_a_strategy_changes() -> None:
