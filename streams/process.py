@@ -4,9 +4,11 @@ import contextlib
 import ctypes
 import gc
 import os
+import signal
 import sys
 from typing import Final, NoReturn
 
+PR_SET_PDEATHSIG: Final = 1
 M_MMAP_THRESHOLD: Final = -3
 M_ARENA_MAX: Final = -8
 LARGE_BYTES: Final = 256 << 10
@@ -38,6 +40,12 @@ def give_back() -> None:
     """Give memory that is free back to the system: what it took to make a state is not needed again."""
     with contextlib.suppress(OSError, AttributeError):  # as above
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the thread that started it ends, where it is one that does such a thing."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def settle() -> None:

@@ -29,7 +29,7 @@ from streams.kafka.sending import given_up
 from streams.kafka.shadow_reports import ShadowReports
 from streams.kafka.shard_states import State
 from streams.kafka.strategy_topic import RECORD
-from streams.kafka.warm import warm_up
+from streams.kafka.warm import compile_elsewhere, warm_up
 from streams.kafka.watch import Watch
 from streams.kafka.whole_topic import committed_ends
 from streams.metrics import Metrics
@@ -75,6 +75,7 @@ def run_worker(settings: Settings, *, drain: bool = False, observe: Observe = un
     for each in SIGNALS:
         signal.signal(each, end_early)  # until the event loop takes them over; nothing has begun before
     given = look_up(settings)
+    compile_elsewhere()
     warm_up(given.conditions)  # the compiler would hold up heartbeats later
     ends = drain_ends(settings) if drain else None
     settle()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,7 +56,9 @@ class Decides:
     """Decides at once, and holds nothing."""
 
     turning = SimpleNamespace(has_to_tell=False)
-    shard = SimpleNamespace(index=SimpleNamespace(tickers=SimpleNamespace(count=0), pairs=0, nbytes=0), shadow=None)
+    shard = SimpleNamespace(
+        index=SimpleNamespace(tickers=SimpleNamespace(count=0), pairs=0, nbytes=0), shadow=None, together=nullcontext
+    )
     has_closed = has_more = False
 
     def __init__(self) -> None:
