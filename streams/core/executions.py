@@ -101,7 +101,8 @@ class Executions:
         out, places = np.empty(size, np.uint8), Places(*np.empty((4, count), np.int64))
         names = self._shard.index.tickers.names
         used = kernel.put_executions(groups, members, names, self._heads, wire, offsets, out, places)
-        return EncodedRecords(out[:used], *places, groups.ts_ms)
+        ts_ms = groups.ts_ms.copy()  # else it holds on to room for all that fired, which is many times as much
+        return EncodedRecords(out[:used], *places, ts_ms)
 
     def made(self, strategy_id: str) -> int:
         """How many executions of a strategy there were."""
