@@ -16,6 +16,7 @@ from bench import (
     replay,
     start,
     state,
+    universe,
 )
 from bench.kafka_ground import RunError
 
@@ -26,6 +27,7 @@ REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "pattern": lambda args: pattern.report(args.seed, args.rounds),
     "replay": lambda args: replay.report(args.seed, args.ticks or replay.TICKS, args.rounds),
     "start": lambda args: start.report(args.seed, args.rounds),
+    "universe": lambda args: universe.report(2 * args.rounds),
     "kafka": lambda args: kafka_throughput.report(args.seed, args.ticks or TICKS, args.rounds),
     "latency": lambda args: kafka_latency.report(args.seed, args.seconds),
     "recovery": lambda args: kafka_recovery.report(args.seed, args.rounds),
