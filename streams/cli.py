@@ -23,6 +23,7 @@ from streams.commands import (
     strategies,
     strategy_moves,
     topics,
+    universe,
     worker,
 )
 
@@ -49,6 +50,7 @@ for command in (
     state.state,
     strategies.strategies,
     topics.topics,
+    universe.universe,
     worker.worker,
 ):
     main.add_command(command)

@@ -49,7 +49,7 @@ class Node(NamedTuple):
 
 def yaml_entries(text: str, file: str, key: str, remedy: str = _NODE_REMEDY) -> Iterator[Entry]:
     """The mappings in order: of the list, of the list under `key`, or the only one."""
-    root = _root(text, file)
+    root = yaml_tree(text, file)
     if root is None:
         raise InputError(file, "there is nothing but comments in the file", "write a list, or [] for none")
     if isinstance(root.value, dict) and list(root.value) == [key]:
@@ -71,7 +71,7 @@ def _entry(node: Node) -> Entry:
     )
 
 
-def _root(text: str, file: str) -> Node | None:
+def yaml_tree(text: str, file: str) -> Node | None:
     """The tree of the only document; None where there is none."""
     try:
         return _Builder(file, yaml.parse(text, Loader=_LOADER)).document()

@@ -26,6 +26,8 @@ AS_IT_WAS = "tests/recorded/test_ranges.py::test_it_is_recorded_and_replayed_as_
 
 FOLLOWED = "tests/consumer/test_examples.py::test_the_loop_of_the_readme_sees_each_execution_once"
 
+UNIVERSE = "tests/universes/test_universe_command.py::test_it_is_run_as_the_readme_says"
+
 ROLLOUT = "tests/worker/test_rollout.py::test_it_rolls_out_and_back_as_the_readme_shows"
 
 PROVEN_BY: dict[str, str] = {
@@ -61,6 +63,8 @@ PROVEN_BY: dict[str, str] = {
     "tickgate rollout advance --least-alerts 10 --least-hours 0": ROLLOUT,
     "tickgate rollout watch --back-on-refusal --every-s 60 --count 1": ROLLOUT,
     "tickgate rollout back --all": ROLLOUT,
+    "tickgate universe show": UNIVERSE,
+    "tickgate universe run --once": UNIVERSE,
     "./dev demo": "tests/test_demo.py::test_the_demo_shows_executions_and_ends",
 }
 """Any other command of the README, and the test that shows it works, as `path::function`."""

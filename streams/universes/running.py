@@ -1,0 +1,147 @@
+"""`tickgate universe run`: looks at the rules again and again, and shows what it sees, until it is told to stop."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple, Never
+
+from streams.consumer.running import ended_by_signals
+from streams.errors import InputError
+from streams.kafka.schema_source import open_schemas
+from streams.settings import Settings
+from streams.trader.exporter import PrometheusExporter
+from streams.trader.following import Following
+from streams.universes.changes import Doubts
+from streams.universes.cycle import Cycle, Report
+from streams.universes.http_products import HttpProducts
+from streams.universes.manager import UniverseManager
+from streams.universes.metrics import UniverseMetrics
+from streams.universes.pacing import Pacer
+from streams.universes.product_cache import ProductCache
+from streams.universes.products import SourceError
+from streams.universes.rate_limit import RateLimiter
+from streams.universes.served import Server, application
+from streams.universes.strategy_changes import StrategyChanges
+from streams.universes.universe_file import DEFAULT_LIMIT, UniverseFile
+
+log = logging.getLogger(__name__)
+
+
+class Made(NamedTuple):
+    """What makes universes."""
+
+    manager: UniverseManager
+    pacer: Pacer
+
+
+def moment_ms() -> int:
+    """A clock that does not go back."""
+    return time.monotonic_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def made(file: UniverseFile, now_ms: Callable[[], int] = moment_ms) -> AsyncIterator[Made]:
+    """A manager on the exchange's list, by the file's bounds."""
+    pacer = Pacer(RateLimiter(file.limits, DEFAULT_LIMIT), now_ms, asyncio.sleep, file.most_wait_ms)
+    async with HttpProducts(file.asking, pacer) as source:
+        yield Made(UniverseManager(source, ProductCache(file.lifetime, file.stale_ms), now_ms), pacer)
+
+
+async def look_once(settings: Settings, file: UniverseFile, *, dry_run: bool, let_shrink: bool) -> Report:
+    """Look at the rules once. Raises `SourceError` or `InputError`."""
+    topic = await asyncio.to_thread(StrategyChanges, settings, may_write=not dry_run)
+    async with made(file) as (manager, _):
+        doubts = Doubts(1) if let_shrink else Doubts()
+        return await Cycle(manager, topic, file.rules, doubts, dry_run=dry_run).look()
+
+
+async def run(settings: Settings, file: UniverseFile, *, let_shrink: bool) -> None:
+    """Look again and again, until SIGTERM or SIGINT; raises `InputError` where it cannot begin."""
+    topic = await asyncio.to_thread(StrategyChanges, settings, may_write=True)
+    await asyncio.to_thread(topic.standing)  # where that cannot be, say so at once
+    stop = asyncio.Event()
+    async with AsyncExitStack() as open_, made(file) as (manager, pacer):
+        running = Running(settings, manager, pacer)
+        await open_.enter_async_context(running.served(file))
+        cycle = Cycle(manager, topic, file.rules, Doubts(1) if let_shrink else Doubts())
+        looking = asyncio.create_task(running.look_on(cycle, file.cycle_s))
+        stopping = asyncio.create_task(stop.wait())
+        with ended_by_signals(stop.set):
+            await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for each in (looking, stopping):
+            each.cancel()  # a version that is being written is written, or not; the next look sees which
+        ended, _ = await asyncio.gather(looking, stopping, return_exceptions=True)
+        if not isinstance(ended, asyncio.CancelledError):
+            raise ended
+
+
+class Running:
+    """What goes on beside the looks: metrics, and what they follow."""
+
+    def __init__(self, settings: Settings, manager: UniverseManager, pacer: Pacer) -> None:
+        self._manager, self._pacer = manager, pacer
+        self.exporter = PrometheusExporter()
+        self._metrics = UniverseMetrics(self.exporter.registry)
+        schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
+        self._following = Following(settings, schemas, self.exporter, moment_ms)
+        self.exporter.before_exposed = self.refresh
+        self._said: set[str] = set()
+        """Troubles of the look before: each is logged when it comes, not as long as it lasts."""
+        self.troubles = ["it has not looked yet"]
+        """Why the last look came to nothing; none where it had a list and a broker."""
+
+    def refresh(self) -> None:
+        """Bring up to date what changes with time."""
+        self.exporter.update_rate_limiters(self._pacer.utilisations())
+        manager = self._manager
+        self._metrics.refresh(manager.looks, manager.calls, manager.failures, manager.ttl_ms, moment_ms())
+        self._following.refresh()
+
+    @asynccontextmanager
+    async def served(self, file: UniverseFile) -> AsyncIterator[None]:
+        """Serve the metrics, and follow what they show."""
+        server = Server(application(self.exporter.exposed, lambda: self.troubles))
+        following = asyncio.create_task(self._following.run(time.time_ns() // 1_000_000))
+        following.add_done_callback(_told)
+        try:
+            port = await server.start(file.metrics_host, file.metrics_port)
+            log.info("metrics at http://%s:%d/metrics", file.metrics_host, port)
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await server.stop()
+
+    async def look_on(self, cycle: Cycle, every_s: float) -> Never:
+        """Look again and again."""
+        while True:
+            await self.look(cycle)
+            await asyncio.sleep(every_s)
+
+    async def look(self, cycle: Cycle) -> None:
+        """Look once; whatever is wrong is logged, and may be better the next time."""
+        self._following.end_cycle()
+        try:
+            report = await cycle.look()
+        except (SourceError, InputError) as error:
+            self.troubles = [str(error)]
+            self._say({error.problem})
+            return
+        self.troubles = []
+        self._metrics.looked(report)
+        for change in report.changes:
+            log.info("%s: version %d, %s", change.strategy.strategy_id, change.strategy.version, change.reason)
+        self._say({each.words for each in report.problems} | set(report.warnings))
+
+    def _say(self, troubles: set[str]) -> None:
+        for trouble in sorted(troubles - self._said):
+            log.warning("%s", trouble)
+        self._said = troubles
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """Nobody waits for what goes on beside the looks: say what ended it."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("results and proposals are followed no more", exc_info=task.exception())
