@@ -17,11 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from streams.core.limits import MAX_UNIVERSE
-from streams.entry_files.yaml_entries import Node, yaml_tree
-from streams.errors import InputError, shortened
-from streams.strategy_fields import CHECKS
-from streams.strategy_file import text_of
-from streams.universes.file_fields import (
+from streams.entry_files.fields import (
     Field,
     Place,
     by_name,
@@ -34,6 +30,10 @@ from streams.universes.file_fields import (
     url,
     value,
 )
+from streams.entry_files.yaml_entries import Node, yaml_tree
+from streams.errors import InputError, shortened
+from streams.strategy_fields import CHECKS
+from streams.strategy_file import text_of
 from streams.universes.http_products import Asking
 from streams.universes.lifetimes import Lifetime
 from streams.universes.limits import MAX_CALLS, MAX_RULE_STRATEGIES, MAX_RULES
