@@ -9,7 +9,8 @@ from streams.universes.products import Product
 from tests.universes.stage import LIFETIME, MINUTE_MS, some
 
 LEVELS = st.floats(0, 1)
-LIFETIMES = st.builds(Lifetime, *(st.integers(0, 86_400_000) for _ in range(3)))
+LENGTHS = st.integers(0, 86_400_000)
+LIFETIMES = st.builds(Lifetime, st.just(0) | LENGTHS, LENGTHS, LENGTHS)
 PRODUCTS = st.dictionaries(
     st.sampled_from("ABCDEFGH"),
     st.builds(Product, st.just("x"), st.just("USD"), st.sampled_from(("online", "offline")), tradable=st.booleans()),

@@ -149,6 +149,20 @@ def test_what_is_invalid_is_fetched_anew_also_where_a_fetch_is_under_way() -> No
     play(story)
 
 
+def test_a_list_that_was_asked_for_before_it_became_invalid_is_not_taken_for_a_fresh_one() -> None:
+    async def story(made: UniverseManager, source: FakeProducts, clock: Clock) -> None:
+        source.gate = asyncio.Event()
+        early = asyncio.create_task(made.products())
+        await asyncio.sleep(0)
+        made.invalidate()
+        source.gate.set()
+        assert len((await early).known.products) == 3
+        await made.products()
+        assert len(source.asked) == 2
+
+    play(story)
+
+
 def test_who_knows_better_says_how_volatile_it_is() -> None:
     async def story(made: UniverseManager, source: FakeProducts, clock: Clock) -> None:
         await made.products()
@@ -166,6 +180,8 @@ def test_who_knows_better_says_how_volatile_it_is() -> None:
 
 def test_a_fault_of_the_program_is_not_taken_for_one_of_the_exchange() -> None:
     async def story(made: UniverseManager, source: FakeProducts, clock: Clock) -> None:
+        await made.products()
+        clock.ms += 10 * MINUTE_MS
         source.trouble = ZeroDivisionError()  # type: ignore[assignment]
         with pytest.raises(ZeroDivisionError):
             await made.products()

@@ -41,7 +41,7 @@ def test_calls_wait_for_room_and_those_that_are_not_critical_leave_a_tenth(caplo
 
 def test_a_wait_that_is_too_long_is_told_at_once() -> None:
     clock = Clock()
-    paced = pacer(clock, Limit(1, 60_000), most_wait_ms=59_999)
+    paced = pacer(clock, Limit(2, 60_000), most_wait_ms=59_999)
 
     async def main() -> None:
         await paced.let_through("list", critical=True)
@@ -51,6 +51,21 @@ def test_a_wait_that_is_too_long_is_told_at_once() -> None:
         asyncio.run(main())
     told = "the limit of list lets no call that can wait through; it does in 60.0 s; raise the limit if it is too low"
     assert (str(raised.value), raised.value.retry_after_ms, clock.slept_s) == (told, 60_000, [])
+
+
+def test_a_limit_that_recedes_is_told_when_it_is_far_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    paced = pacer(clock, TEN)
+
+    async def main() -> None:
+        for calls in (3, 7, 1):
+            for _ in range(calls):
+                await paced.let_through("list", critical=True)
+            clock.ms += 30_000
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(main())
+    assert [each.levelname for each in caplog.records] == ["WARNING", "ERROR"], "from 100 % to 80 % is no news"
 
 
 def test_what_the_exchange_refuses_shuts_the_endpoint(caplog: pytest.LogCaptureFixture) -> None:

@@ -81,6 +81,15 @@ def test_warnings_come_from_80_per_cent_and_alerts_above_90() -> None:
     assert limiter.ask("list", 0).wait_ms == 1_000
 
 
+def test_a_call_that_is_not_critical_waits_until_there_is_room_for_it_and_not_only_for_others() -> None:
+    limiter = one(Limit(10, 1_000))
+    for now_ms in range(10):
+        assert not limiter.ask("list", now_ms).wait_ms
+    answer = limiter.ask("list", 10, critical=False)
+    assert answer.wait_ms == 991, "two must be over: that of 0 ms and that of 1 ms"
+    assert not limiter.ask("list", 10 + answer.wait_ms, critical=False).wait_ms
+
+
 def test_each_endpoint_has_a_limit_of_its_own() -> None:
     limiter = RateLimiter({"list": Limit(2, 1_000)}, Limit(1, 1_000))
     waits = [limiter.ask(name, 0).wait_ms for name in ("list", "other", "list", "other", "list")]

@@ -43,7 +43,9 @@ def test_filters_by_currency_status_and_volume() -> None:
 def test_the_most_traded_by_rank_and_where_volumes_are_the_same_by_name() -> None:
     dollars = RULE._replace(quote=fs("USD"))
     assert tickers(dollars._replace(top=2)) == {"BTC-USD", "ETH-USD"}
-    assert tickers(dollars._replace(top=4)) == {"BTC-USD", "ETH-USD", "SOL-USD", "ADA-USD"}
+    four = dollars._replace(top=4)
+    for products in (PRODUCTS, PRODUCTS[::-1]):
+        assert set(resolve(four, products).tickers) == {"BTC-USD", "ETH-USD", "SOL-USD", "ADA-USD"}
 
 
 def test_who_is_in_stays_up_to_a_rank() -> None:
@@ -57,6 +59,10 @@ def test_included_ones_are_in_whatever_the_filters_and_excluded_ones_out() -> No
     rule = RULE._replace(quote=fs("EUR"), include=fs("XRP-USD", "OLD-USD"), exclude=fs("ETH-EUR"))
     assert tickers(rule) == {"XRP-USD", "OLD-USD"}
     assert tickers(rule._replace(exclude=fs("XRP-USD"))) == {"OLD-USD", "ETH-EUR"}
+
+
+def test_included_ones_take_no_rank_from_the_others() -> None:
+    assert tickers(RULE._replace(top=1, include=fs("BTC-USD"))) == {"BTC-USD", "ETH-USD"}
 
 
 def test_what_is_not_traded_is_not_included_and_told() -> None:
