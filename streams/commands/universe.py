@@ -50,12 +50,12 @@ def run(*, path: Path, once: bool, dry_run: bool, let_shrink: bool) -> None:
     if dry_run and not once:
         raise click.UsageError("--dry-run goes with --once")
     with told_plainly():
-        current, file = settings(), read_universe_file(path)
+        current = settings()
         if not once:
             set_up_logging(current.log_level)
-            asyncio.run(run_on(current, file, let_shrink=let_shrink))
+            asyncio.run(run_on(current, path, let_shrink=let_shrink))
             return
-        report = listed(look_once(current, file, dry_run=dry_run, let_shrink=let_shrink))
+        report = listed(look_once(current, read_universe_file(path), dry_run=dry_run, let_shrink=let_shrink))
     tell(report, dry_run=dry_run)
 
 

@@ -42,7 +42,9 @@ class Cycle:
     def __init__(
         self, manager: UniverseManager, topic: Topic, rules: Iterable[Rule], doubts: Doubts, *, dry_run: bool = False
     ) -> None:
-        self._manager, self._topic, self._rules = manager, topic, tuple(rules)
+        self._manager, self._topic = manager, topic
+        self.rules = tuple(rules)
+        """Those in force; others may be put in their place between two looks."""
         self._doubts, self._dry_run = doubts, dry_run
 
     async def look(self) -> Report:
@@ -50,7 +52,7 @@ class Cycle:
         answer = await self._manager.products()
         standing = await asyncio.to_thread(self._topic.standing)
         products = answer.known.products
-        changes, problems = plan(self._rules, standing.strategies, products, self._doubts)
+        changes, problems = plan(self.rules, standing.strategies, products, self._doubts)
         written: list[Change] = []
         for reason, versions in by_reason(changes).items():
             try:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple, Never
 
 from streams.consumer.running import ended_by_signals
@@ -24,7 +25,7 @@ from streams.universes.products import SourceError
 from streams.universes.rate_limit import RateLimiter
 from streams.universes.served import Server, application
 from streams.universes.strategy_changes import StrategyChanges
-from streams.universes.universe_file import DEFAULT_LIMIT, UniverseFile
+from streams.universes.universe_file import DEFAULT_LIMIT, UniverseFile, read_universe_file
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ async def look_once(settings: Settings, file: UniverseFile, *, dry_run: bool, le
         return await Cycle(manager, topic, file.rules, doubts, dry_run=dry_run).look()
 
 
-async def run(settings: Settings, file: UniverseFile, *, let_shrink: bool) -> None:
+async def run(settings: Settings, path: Path, *, let_shrink: bool) -> None:
     """Look again and again, until SIGTERM or SIGINT; raises `InputError` where it cannot begin."""
+    file = read_universe_file(path)
     topic = await asyncio.to_thread(StrategyChanges, settings, may_write=True)
     await asyncio.to_thread(topic.standing)  # where that cannot be, say so at once
     stop = asyncio.Event()
@@ -66,7 +68,7 @@ async def run(settings: Settings, file: UniverseFile, *, let_shrink: bool) -> No
         running = Running(settings, manager, pacer)
         await open_.enter_async_context(running.served(file))
         cycle = Cycle(manager, topic, file.rules, Doubts(1) if let_shrink else Doubts())
-        looking = asyncio.create_task(running.look_on(cycle, file.cycle_s))
+        looking = asyncio.create_task(running.look_on(cycle, path, file))
         stopping = asyncio.create_task(stop.wait())
         with ended_by_signals(stop.set):
             await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -114,31 +116,46 @@ class Running:
             await asyncio.gather(following, return_exceptions=True)
             await server.stop()
 
-    async def look_on(self, cycle: Cycle, every_s: float) -> Never:
-        """Look again and again."""
+    async def look_on(self, cycle: Cycle, path: Path, file: UniverseFile) -> Never:
+        """Look again and again, by the rules as they stand in the file."""
         while True:
-            await self.look(cycle)
-            await asyncio.sleep(every_s)
+            await self.look(cycle, reread(cycle, path, file))
+            await asyncio.sleep(file.cycle_s)
 
-    async def look(self, cycle: Cycle) -> None:
+    async def look(self, cycle: Cycle, trouble: str = "") -> None:
         """Look once; whatever is wrong is logged, and may be better the next time."""
+        said = {trouble} if trouble else set()
         self._following.end_cycle()
         try:
             report = await cycle.look()
         except (SourceError, InputError) as error:
             self.troubles = [str(error)]
-            self._say({error.problem})
+            self._say(said | {error.problem})
             return
         self.troubles = []
         self._metrics.looked(report)
         for change in report.changes:
             log.info("%s: version %d, %s", change.strategy.strategy_id, change.strategy.version, change.reason)
-        self._say({each.words for each in report.problems} | set(report.warnings))
+        self._say(said | {each.words for each in report.problems} | set(report.warnings))
 
     def _say(self, troubles: set[str]) -> None:
         for trouble in sorted(troubles - self._said):
             log.warning("%s", trouble)
         self._said = troubles
+
+
+def reread(cycle: Cycle, path: Path, file: UniverseFile) -> str:
+    """Put the rules in force that the file holds now; says what of it is not taken, and why."""
+    try:
+        now = read_universe_file(path)
+    except InputError as error:
+        return f"{error} (the rules stay as they were)"
+    if now.rules != cycle.rules:
+        log.info("%s: %d rules, from now on", path, len(now.rules))
+        cycle.rules = now.rules
+    if now._replace(rules=()) != file._replace(rules=()):
+        return f"{path}: what stands under universe has changed; it is taken when this is started again"
+    return ""
 
 
 def _told(task: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,6 +15,8 @@ from streams.universes.cycle import Cycle, Report
 from streams.universes.metrics import UniverseMetrics
 from streams.universes.products import SourceError
 from streams.universes.rules import Rule
+from streams.universes.running import reread
+from streams.universes.universe_file import read_universe_file
 from tests.universes.stage import MINUTE_MS, Clock, FakeProducts, manager, some
 
 RULES = (Rule("two", ("s1", "s2"), top=2), Rule("three", ("s3",), top=3))
@@ -144,3 +147,18 @@ def test_what_was_seen_is_shown() -> None:
     asyncio.run(stage.looks(1))
     metrics.refresh(told.looks, told.calls, told.failures, told.ttl_ms, stage.clock.ms)
     assert (shown("looks_total", outcome="stale"), shown("failures_total")) == (1, 1)
+
+
+def test_rules_are_read_again_and_what_is_wrong_or_needs_a_new_start_is_told(tmp_path: Path) -> None:
+    stage, path = Stage(), tmp_path / "universe.yaml"
+    text = "universe: {url: http://a}\nrules:\n  - {name: one, strategies: [s1], top: 1}\n"
+    path.write_text(text)
+    file = read_universe_file(path)
+    assert reread(stage.cycle, path, file) == ""
+    assert [each.name for each in stage.cycle.rules] == ["one"]
+    path.write_text(text.replace("top", "tip"))
+    assert reread(stage.cycle, path, file).endswith("did you mean top? (the rules stay as they were)")
+    assert [each.top for each in stage.cycle.rules] == [1]
+    path.write_text(text.replace("top: 1", "top: 2").replace("//a", "//b"))
+    assert reread(stage.cycle, path, file).endswith("it is taken when this is started again")
+    assert [each.top for each in stage.cycle.rules] == [2], "rules are taken all the same"

@@ -28,6 +28,8 @@ from streams.kafka.codec import Decoder
 from streams.kafka.registry import FileSchemas
 from streams.kafka.strategy_topic import read_standing, write_changes
 from streams.kafka.whole_topic import read_whole
+from streams.settings import Settings
+from streams.universes.strategy_changes import StrategyChanges
 from tests.house.readme import example_files, run, steps
 from tests.house.tree import ROOT
 from tests.kafka.shared_broker import SharedBroker
@@ -103,6 +105,17 @@ def test_universes_go_out_as_the_next_versions_and_only_where_they_differ(ground
     assert (last["source"], last["reason"]) == ("products", "rule dollars: 3 of 6 products, 2 new, 0 gone")
     assert ground.once() == {"products": 6, "written": 0, "changes": [], "problems": 0}
     assert len(ground.records()) == 4
+
+
+def test_the_topic_is_read_again_only_where_it_has_grown(ground: Ground) -> None:
+    settings = Settings(broker=ground.bootstrap, topic_prefix=ground.prefix)
+    changes = StrategyChanges(settings, may_write=True)
+    first = changes.standing()
+    assert first.strategies == {"s1": S1, "s2": S2}
+    assert changes.standing() is first
+    changes.write([Strategy("s1", "5m", universe(7), version=4)], "why not")
+    assert changes.standing().strategies["s1"].universe == universe(7)
+    assert ground.records()[-1]["source"] == "products"
 
 
 def test_a_person_who_edits_meanwhile_is_not_undone_but_followed(ground: Ground) -> None:
@@ -211,7 +224,8 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 def test_it_goes_on_until_it_is_told_to_stop_and_shows_what_it_does(ground: Ground) -> None:
     limits = "{list_products: {calls: 5, per_seconds: 60}}"
-    ground.write(RULES, products_cache_minutes=0.001, quiet_minutes=0.001, limits=limits)
+    more = {"products_cache_minutes": 0.001, "quiet_minutes": 0.001, "limits": limits}
+    ground.write(RULES, **more)
     with running(ground) as (process, url):
         asyncio.run(until(lambda: ground.stands()["s1"].version == 4))
         asyncio.run(until(lambda: got(f"{url}/readyz")[0] == 200))
@@ -223,6 +237,9 @@ def test_it_goes_on_until_it_is_told_to_stop_and_shows_what_it_does(ground: Grou
         assert "tickgate_universe_products 6.0" in metrics
         assert "trader_trades_total 0.0" in metrics
         assert len(ground.exchange.asked) == 4, "what is not critical leaves a tenth of the limit, and more if need be"
+        ground.write(RULES.replace("3", "2"), **more)
+        asyncio.run(until(lambda: ground.stands()["s1"].version == 5))
+        assert ground.stands()["s1"].universe == universe(0, 1), "the rules are read again, and the old list stands in"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
