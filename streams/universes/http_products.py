@@ -14,7 +14,7 @@ import aiohttp
 from streams.errors import in_words
 from streams.universes.limits import MAX_PAGE_BYTES, MAX_PAGES, MAX_PRODUCTS, MAX_REFUSALS, MAX_RETRY_AFTER_MS
 from streams.universes.pacing import Pacer
-from streams.universes.products import Listing, Page, Product, SourceError, once_each, read_page
+from streams.universes.products import Listing, Page, Product, SourceError, read_page
 
 ENDPOINT: Final = "list_products"
 """What the limiter and the metrics call it."""
@@ -69,10 +69,14 @@ class HttpProducts:
             pages += 1
             known, offset, bad = len(found), offset + page.entries, bad + page.entries - len(page.products)
             first_bad = first_bad or page.first_bad
-            found |= {each.product_id: each for each in once_each(page.products) if each.product_id not in found}
-            _check(page, len(found) - known, len(found))
+            found |= {each.product_id: each for each in page.products}  # one that has moved between pages comes twice
+            if len(found) > MAX_PRODUCTS:
+                raise SourceError(f"the list has more than {MAX_PRODUCTS} products", "filter it by its query")
             if page.entries != self._asking.page_size:  # the last one, or a server that knows no pages
                 return Listing(tuple(found.values()), pages + refusals, bad, first_bad)
+            if page.products and len(found) == known:
+                problem = "a page brings nothing but products of those before it: pages repeat"
+                raise SourceError(problem, "see that the url is one that takes limit and offset")
         raise SourceError(f"the list has more than {MAX_PAGES} pages", "ask for larger pages, or filter it")
 
     async def _page(self, offset: int) -> Page | int:
@@ -100,15 +104,6 @@ async def _bounded(got: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_PAGE_BYTES:
             raise SourceError(f"one answer has more than {MAX_PAGE_BYTES} bytes", "ask for smaller pages")
     return bytes(body)
-
-
-def _check(page: Page, new: int, found: int) -> None:
-    """Refuse a list without end."""
-    if page.products and not new:
-        problem = "a page brings nothing but products of those before it: pages repeat"
-        raise SourceError(problem, "see that the url is one that takes limit and offset")
-    if found > MAX_PRODUCTS:
-        raise SourceError(f"the list has more than {MAX_PRODUCTS} products", "filter it, such as by product_type")
 
 
 def _remedy(status: int) -> str:

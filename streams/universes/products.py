@@ -6,7 +6,7 @@ read costs only itself, until too many cannot: then the list is in a form that i
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from streams.errors import shortened
@@ -59,7 +59,7 @@ class ProductSource(Protocol):
     """Where product lists come from."""
 
     async def list_products(self, *, critical: bool) -> Listing:
-        """Everything that is listed, each product once; raises `SourceError`.
+        """Everything that is listed, each product once, as it was listed last; raises `SourceError`.
 
         What is not critical waits where the exchange's limit is near.
         """
@@ -132,14 +132,6 @@ def _number(entry: Mapping[str, Any], name: str) -> float | None:
         return float(value)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{shortened(str(entry['product_id']))} has a {name} that is no number") from error
-
-
-def once_each(products: Iterable[Product]) -> list[Product]:
-    """Each product once, as it was listed first: one that moves while pages are fetched comes on two of them."""
-    found: dict[str, Product] = {}
-    for product in products:
-        found.setdefault(product.product_id, product)
-    return list(found.values())
 
 
 def usable(listing: Listing) -> Listing:

@@ -8,7 +8,7 @@ from streams.universes.lifetimes import Lifetime
 from streams.universes.manager import UniverseManager
 from streams.universes.pacing import Pacer
 from streams.universes.product_cache import ProductCache
-from streams.universes.products import Listing, Product, ProductSource, SourceError, once_each
+from streams.universes.products import Listing, Product, ProductSource, SourceError
 from streams.universes.rate_limit import Limit, RateLimiter
 from tests.universes.exchange import Exchange
 
@@ -49,7 +49,8 @@ class FakeProducts:
             await self.gate.wait()
         if self.trouble is not None:
             raise self.trouble
-        return Listing(tuple(once_each(self.products)), bad=self.bad, first_bad="x" if self.bad else "")
+        once = {each.product_id: each for each in self.products}
+        return Listing(tuple(once.values()), bad=self.bad, first_bad="x" if self.bad else "")
 
 
 def some(*names: str, quote: str = "USD") -> list[Product]:

@@ -107,6 +107,7 @@ def test_refusals_without_end_are_given_up(exchange: Exchange) -> None:
         ("soon", "Wed, 21 Oct 2026 07:28:30 GMT", RETRY_AFTER_MS),
         ("-5", "", RETRY_AFTER_MS),
         ("²", "", RETRY_AFTER_MS),
+        ("٣", "", RETRY_AFTER_MS),
     ],
 )
 def test_a_retry_after_is_read_as_seconds_or_a_date(told: str, now: str, wait_ms: int) -> None:

@@ -22,8 +22,9 @@ class InMemory:
     def __init__(self) -> None:
         self.source = FakeProducts()
 
-    def lists(self, *names: str) -> None:
-        self.source.products = [Product(name, "USD", volume=1.0) for name in names]
+    def lists(self, *names: str, twice: str = "") -> None:
+        again = [Product(twice, "USD", volume=2.0)] if twice else []
+        self.source.products = [*(Product(name, "USD", volume=1.0) for name in names), *again]
 
     def has_bad(self, count: int) -> None:
         self.source.bad = count
@@ -48,8 +49,9 @@ class OverHttp:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
 
-    def lists(self, *names: str) -> None:
-        self.exchange.entries = [entry(name) for name in names]
+    def lists(self, *names: str, twice: str = "") -> None:
+        again = [entry(twice, 2.0)] if twice else []
+        self.exchange.entries = [*(entry(name) for name in names), *again]
 
     def has_bad(self, count: int) -> None:
         self.exchange.entries = [*self.exchange.entries, *[{"product_id": ""}] * count]
@@ -94,6 +96,10 @@ def test_an_empty_list_is_told_as_one(stage: Stage) -> None:
 def test_a_product_that_moves_from_page_to_page_comes_once(stage: Stage) -> None:
     stage.lists(*NAMES[:PAGE], NAMES[PAGE - 1], *NAMES[PAGE:])
     assert [each.product_id for each in stage.use(listed).products] == NAMES
+    stage.lists(*NAMES[: 2 * PAGE], twice=NAMES[0])  # alone on the last page
+    assert {each.product_id: each.volume for each in stage.use(listed).products}[NAMES[0]] == 2.0, (
+        "as it was listed last"
+    )
 
 
 def test_what_cannot_be_read_is_counted_and_left_out(stage: Stage) -> None:
