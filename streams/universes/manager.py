@@ -53,7 +53,7 @@ class UniverseManager:
         self.looks: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         """How often the list was looked for, by what came of it; stale and failed beside it."""
         self.calls = self.failures = 0
-        """Requests that fetches took, and fetches that failed."""
+        """Requests that lists took, and fetches that failed."""
 
     @property
     def ttl_ms(self) -> int:

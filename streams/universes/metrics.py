@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from streams.universes.cycle import Report
 from streams.universes.manager import OUTCOMES
+from streams.universes.rate_limit import Level
 
 
 class UniverseMetrics:
@@ -18,13 +19,19 @@ class UniverseMetrics:
             ("outcome",),
             registry=registry,
         )
-        self._calls = Counter("tickgate_universe_calls", "Requests for the product list.", registry=registry)
+        self._calls = Counter("tickgate_universe_calls", "Requests that product lists took.", registry=registry)
         self._failures = Counter("tickgate_universe_failures", "Product lists that failed.", registry=registry)
         self._changes = Counter("tickgate_universe_changes", "Universes that were sent out.", registry=registry)
         self._problems = Counter(
             "tickgate_universe_problems",
             "Universes that stayed as they were, by the reason.",
             ("kind",),
+            registry=registry,
+        )
+        self._near = Counter(
+            "tickgate_rate_limit_warnings",
+            "Times that a limit came near: warning, from 80 %; alert, above 90 %.",
+            ("endpoint", "level"),
             registry=registry,
         )
         self._products = Gauge("tickgate_universe_products", "Products of the last list.", registry=registry)
@@ -44,6 +51,10 @@ class UniverseMetrics:
         for problem in report.problems:
             self._problems.labels(problem.kind).inc()
         self._fetched_ms = report.fetched_ms
+
+    def limit_near(self, endpoint: str, level: Level) -> None:
+        """Count that a limit has come nearer."""
+        self._near.labels(endpoint, level).inc()
 
     def refresh(self, looks: Counts[str], calls: int, failures: int, ttl_ms: int, now_ms: int) -> None:
         """Show what the manager has counted since it began, and how old its list is."""

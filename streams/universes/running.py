@@ -89,6 +89,7 @@ class Running:
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
         self._following = Following(settings, schemas, self.exporter, moment_ms)
         self.exporter.before_exposed = self.refresh
+        pacer.told = self._metrics.limit_near
         self._said: set[str] = set()
         """Troubles of the look before: each is logged when it comes, not as long as it lasts."""
         self.troubles = ["it has not looked yet"]

@@ -233,6 +233,7 @@ def test_it_goes_on_until_it_is_told_to_stop_and_shows_what_it_does(ground: Grou
         asyncio.run(until(lambda: 'tickgate_universe_looks_total{outcome="stale"} 0.0' not in got(f"{url}/metrics")[1]))
         metrics = got(f"{url}/metrics")[1]
         assert 'trader_rate_limiter_utilization_pct{endpoint="list_products"} 80.0' in metrics
+        assert 'tickgate_rate_limit_warnings_total{endpoint="list_products",level="warning"} 1.0' in metrics
         assert "tickgate_universe_changes_total 2.0" in metrics
         assert "tickgate_universe_products 6.0" in metrics
         assert "trader_trades_total 0.0" in metrics
