@@ -106,7 +106,7 @@ def wrong_with(trigger: Mapping[str, Any]) -> str:
     if not trigger["ticker"]:
         return "a trigger names no ticker; name one"
     conviction = trigger["conviction"]
-    if not (math.isfinite(conviction) and 0 <= conviction <= 1):
+    if not 0 <= conviction <= 1:  # nor is what is no number
         return f"the conviction {conviction} for {shortened(trigger['ticker'])} is not from 0 to 1; send one that is"
     return ""
 

@@ -57,10 +57,6 @@ class Doubts:
         kept = f"keeps {len(now & wanted)} of {len(now)} tickers only"
         return f"{kept}; it is written when it has been asked for {self._times_asked} times in a row, or let it shrink"
 
-    def written(self, strategy_id: str) -> None:
-        """It stands: what was asked for is forgotten."""
-        self._asked.pop(strategy_id, None)
-
 
 def plan(rules: Iterable[Rule], standing: Mapping[str, Strategy], products: Sequence[Product], doubts: Doubts) -> Plan:
     """What the rules make of the products, held against what stands."""

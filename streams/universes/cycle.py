@@ -62,7 +62,5 @@ class Cycle:
                 problems.append(Problem("not_written", f"{reason}: {error}"))
             else:
                 written += [Change(version, reason) for version in versions]
-                for version in versions:
-                    self._doubts.written(version.strategy_id)
         fetched_ms = answer.known.fetched_ms
         return Report(len(products), fetched_ms, answer.trouble, written, problems, standing.warnings)
