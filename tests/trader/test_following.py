@@ -23,6 +23,8 @@ from tests.kafka.shared_broker import SharedBroker
 SCHEMAS = FileSchemas()
 ENCODER = Encoder(SCHEMAS, ["result", "proposal"])
 NOW_MS = 1_760_000_000_000
+PATIENCE_S = 120
+"""A process that is the first to compile the kernel takes a while on a busy machine."""
 
 
 class Ground:
@@ -65,7 +67,7 @@ class Ground:
         return self.exporter.registry.get_sample_value(f"trader_{name}")
 
     async def until(self, is_so: Callable[[], Any]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not is_so():  # what comes over the network has no event to wait for here
                 await asyncio.to_thread(time.sleep, 0.05)
 

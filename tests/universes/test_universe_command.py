@@ -38,6 +38,9 @@ from tests.universes.exchange import Exchange, body, entry, many
 SCHEMAS = FileSchemas()
 S1 = Strategy("s1", "5m", frozenset({"C0000-USD"}), version=3)
 S2 = Strategy("s2", "1h", frozenset({"C0000-USD"}), Status.PAUSED)
+PATIENCE_S = 120
+"""A process that is the first to compile the kernel takes a while on a busy machine."""
+
 RULES = """\
 rules:
   - name: dollars
@@ -217,7 +220,7 @@ def got(url: str) -> tuple[int, str]:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not await asyncio.to_thread(is_so):  # another process has no event to wait for here
             await asyncio.to_thread(time.sleep, 0.1)
 
@@ -253,7 +256,7 @@ def test_it_stops_also_while_the_exchange_does_not_answer(ground: Ground) -> Non
         status, told = got(f"{url}/readyz")
         assert (status, json.loads(told)["reasons"]) == (503, ["it has not looked yet"])
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert process.wait(10) == 0
     assert len(ground.records()) == 2
 
 
