@@ -4,24 +4,27 @@ Each field is a matrix of bytes, one row a tick, and a mask of those that count.
 picks the bytes of all values in one step.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.columns import Bytes, Int32s, Int64s
+from streams.core.columns import Bytes, Int64s
 from streams.core.decode import PREFIX_BYTES
+from streams.core.limits import MAX_TICKER_BYTES
 from streams.core.records import EncodedRecords
 from streams.feeds.synthetic import CONDITIONS, Ticks
 
 SCHEMA_ID: Final = 1
 """What `schemas/registry.json` calls `schemas/tick.avsc`; a registry may call it something else."""
 
-MAX_NAME_BYTES: Final = 63
-"""Up to here the length of a name takes one byte, so that the key is found at one place."""
-
-_KEY_AT: Final = PREFIX_BYTES + 1
+FIRST_ROWS: Final = 256
 _MORE: Final = 128
+_ONE_BYTE: Final = 63
+"""Up to here the length of a name takes one byte."""
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Field(NamedTuple):
@@ -30,10 +33,6 @@ class Field(NamedTuple):
     data: Bytes
     counts: npt.NDArray[np.bool_]
     """Which of the bytes are there."""
-
-    def rows(self, which: npt.NDArray[np.integer]) -> "Field":
-        """Some of the rows, in that order."""
-        return Field(self.data[which], self.counts[which])
 
 
 def long_field(numbers: npt.NDArray[np.integer]) -> Field:
@@ -48,12 +47,38 @@ def long_field(numbers: npt.NDArray[np.integer]) -> Field:
     return Field(((left & np.uint64(_MORE - 1)) | more).astype(np.uint8), counts)
 
 
-def bytes_field(values: list[bytes]) -> Field:
-    """Bytes of any length, as they are."""
-    lengths = np.array([len(value) for value in values])
-    width = int(lengths.max(initial=0))
-    data = np.frombuffer(b"".join(value.ljust(width, b"\0") for value in values), np.uint8)
-    return Field(data.reshape(len(values), width), np.arange(width) < lengths[:, np.newaxis])
+class Written(dict[K, int]):
+    """Numbers for the few things that stand in many ticks, given out as they are met, and their bytes by number."""
+
+    def __init__(self, write: Callable[[K], bytes], known: Iterable[K] = ()) -> None:
+        super().__init__()
+        self._write = write
+        self._data: Bytes = np.zeros((FIRST_ROWS, 1), np.uint8)
+        self._lengths = np.zeros(FIRST_ROWS, np.int64)
+        for each in known:
+            self[each]
+
+    def __missing__(self, key: K) -> int:
+        written = np.frombuffer(self._write(key), np.uint8)
+        number, (rows, width) = len(self), self._data.shape
+        if number == rows or len(written) > width:
+            more = ((0, rows if number == rows else 0), (0, max(0, len(written) - width)))
+            self._data, self._lengths = np.pad(self._data, more), np.pad(self._lengths, more[0])
+        self._data[number, : len(written)] = written
+        self._lengths[number] = len(written)
+        self[key] = number
+        return number
+
+    def rows(self, which: npt.NDArray[np.integer]) -> Field:
+        """The bytes of these numbers, in that order."""
+        lengths = self._lengths[which]
+        width = int(lengths.max(initial=0))
+        return Field(self._data[:, :width][which], np.arange(width) < lengths[:, np.newaxis])
+
+    def lengths(self, which: npt.NDArray[np.integer]) -> Int64s:
+        """How many bytes each takes."""
+        taken: Int64s = self._lengths[which]
+        return taken
 
 
 def fixed_field(numbers: npt.NDArray[np.float64]) -> Field:
@@ -62,41 +87,50 @@ def fixed_field(numbers: npt.NDArray[np.float64]) -> Field:
     return Field(data, np.ones(data.shape, np.bool_))
 
 
-def _written_conditions(codes: tuple[int, ...]) -> bytes:
-    """An array of small numbers: its length, the numbers, and the end."""
-    numbers = [len(codes), *codes, 0] if codes else [0]
-    return bytes(2 * number for number in numbers)
+def _long(number: int) -> bytes:
+    """One whole number, as `long_field` has it."""
+    field = long_field(np.array([number], np.int64))
+    return field.data[field.counts].tobytes()
 
 
-_CONDITIONS: Final = bytes_field([_written_conditions(codes) for codes in CONDITIONS])
+def _written_conditions(codes: tuple[int, ...] | None) -> bytes:
+    """An array of numbers: its length, the numbers, and the end."""
+    return b"".join(map(_long, (len(codes), *codes, 0))) if codes else _long(0)
 
 
 class TickEncoder:
-    """Encodes the ticks of one market; made once, for the names."""
+    """Encodes ticks whose tickers and conditions it has given their numbers."""
 
-    def __init__(self, names: list[str], schema_id: int = SCHEMA_ID) -> None:
-        frame = b"\0" + schema_id.to_bytes(4, "big")
-        written = [name.encode() for name in names]
-        longest = max(map(len, written))
-        assert longest <= MAX_NAME_BYTES, f"a name takes {longest} bytes, {MAX_NAME_BYTES} are the limit"
-        self._names = bytes_field([frame + bytes([2 * len(name)]) + name for name in written])
-        self._name_bytes = np.array([len(name) for name in written], np.int64)
+    def __init__(
+        self,
+        names: Iterable[str] = (),
+        schema_id: int = SCHEMA_ID,
+        conditions: Iterable[tuple[int, ...] | None] = CONDITIONS,
+    ) -> None:
+        self._frame = b"\0" + schema_id.to_bytes(4, "big")
+        self.names = Written(self._written_name, names)
+        """Numbers of tickers, by name."""
+        self.conditions = Written(_written_conditions, conditions)
+        """Numbers of condition codes, by the codes of a tick."""
+
+    def _written_name(self, name: str) -> bytes:
+        written = name.encode()
+        assert len(written) <= MAX_TICKER_BYTES, f"a name takes {len(written)} bytes, {MAX_TICKER_BYTES} are the limit"
+        return self._frame + _long(len(written)) + written
 
     def records(self, ticks: Ticks) -> EncodedRecords:
         """One record for each tick."""
         fields = (
-            self._names.rows(ticks.ticker),
+            self.names.rows(ticks.ticker),
             long_field(ticks.ts_ms),
             fixed_field(ticks.price),
             long_field(ticks.size),
-            _CONDITIONS.rows(ticks.conditions),
+            self.conditions.rows(ticks.conditions),
         )
         counts = np.hstack([field.counts for field in fields])
         data = np.hstack([field.data for field in fields])[counts]
         ends: Int64s = np.cumsum(counts.sum(axis=1), dtype=np.int64)
         starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))[: len(ends)]
-        key_start = starts + _KEY_AT
-        return EncodedRecords(data, key_start, key_start + self._key_bytes(ticks.ticker), starts, ends, ticks.ts_ms)
-
-    def _key_bytes(self, ticker: Int32s) -> Int64s:
-        return self._name_bytes[ticker]
+        name_end = self.names.lengths(ticks.ticker)
+        name_at = PREFIX_BYTES + 1 + (name_end > PREFIX_BYTES + 1 + _ONE_BYTE)
+        return EncodedRecords(data, starts + name_at, starts + name_end, starts, ends, ticks.ts_ms)

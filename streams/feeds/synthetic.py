@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.columns import Bytes, Int32s, Int64s
+from streams.core.columns import Int32s, Int64s
 
 Floats = npt.NDArray[np.float64]
 
@@ -91,8 +91,8 @@ class Ticks(NamedTuple):
     ts_ms: Int64s
     price: Floats
     size: Int32s
-    conditions: Bytes
-    """Its place in `CONDITIONS`."""
+    conditions: npt.NDArray[np.integer]
+    """Its place in `CONDITIONS`; of another feed's, the number that its encoder gave them."""
 
 
 def ticker_names(count: int) -> list[str]:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import workload
+from streams.core.limits import MAX_TICKER_BYTES
 from streams.core.plan import decode_plan
 from streams.core.shard import Shard
-from streams.feeds.encoded_ticks import MAX_NAME_BYTES, SCHEMA_ID, TickEncoder, long_field
+from streams.feeds.encoded_ticks import SCHEMA_ID, TickEncoder, long_field
 from streams.feeds.synthetic import CONDITIONS, Ticks
 from streams.kafka.registry import newest, own_schemas
 from streams.reference_data import load_conditions
@@ -29,7 +30,7 @@ ROWS = st.lists(
     ),
     max_size=20,
 )
-NAMES = st.lists(st.text(min_size=1, max_size=15), min_size=3, max_size=3)
+NAMES = st.lists(st.text(min_size=1, max_size=16), min_size=3, max_size=3, unique=True)
 
 
 def columns(rows: list[tuple[int, int, float, int, int]]) -> Ticks:
@@ -92,6 +93,30 @@ def test_a_worker_judges_the_conditions_as_they_were_meant() -> None:
 
 
 def test_a_name_that_is_too_long_is_refused() -> None:
-    TickEncoder(["A" * MAX_NAME_BYTES])
-    with pytest.raises(AssertionError, match="64 bytes"):
-        TickEncoder(["A" * (MAX_NAME_BYTES + 1)])
+    TickEncoder(["A" * MAX_TICKER_BYTES])
+    with pytest.raises(AssertionError, match="65 bytes"):
+        TickEncoder(["A" * (MAX_TICKER_BYTES + 1)])
+
+
+CODES = st.lists(st.integers(-(1 << 31), (1 << 31) - 1), max_size=100).map(tuple)
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=16), CODES), min_size=1, max_size=20))
+def test_names_and_conditions_get_their_numbers_as_they_come(rows: list[tuple[str, tuple[int, ...]]]) -> None:
+    encoder = TickEncoder((), 1, ())
+    ticks = columns([(encoder.names[name], 1, 1.0, 1, encoder.conditions[codes]) for name, codes in rows])
+    records = encoder.records(ticks)
+    for i, (name, codes) in enumerate(rows):
+        value = records.value(i)
+        assert value is not None
+        read: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), SCHEMA, None)
+        assert (read["ticker"], tuple(read["conditions"]), records.key(i)) == (name, codes, name.encode())
+
+
+def test_more_names_than_there_was_room_for_at_first_keep_their_bytes() -> None:
+    names = [f"{number}" * (1 + number % 20) for number in range(10, 3_000)]
+    names = [name[:64] for name in names]
+    encoder = TickEncoder((), 1, ())
+    numbers = [encoder.names[name] for name in names]
+    records = encoder.records(columns([(number, 1, 1.0, 1, encoder.conditions[()]) for number in numbers]))
+    assert [records.key(i).decode() for i in range(len(names))] == names
