@@ -65,6 +65,7 @@ class Settings:
     decisions: Asked = NOBODY
     shadow: bool = False
     data_dir: Path | None = None
+    polygon_key: str = field(default="", repr=False)
     kernel_cache: Path | None = None
     cache: Path | None = None
     compression: str = "lz4"
@@ -137,9 +138,9 @@ class Settings:
         return TopicNames(self.topic_prefix, self.app_id)
 
     def shown(self) -> dict[str, str]:
-        """Each setting in force, by its variable; passwords left out."""
+        """Each setting in force, by its variable; secrets left out."""
         shown = {known.variable: _as_text(getattr(self, each)) for each, known in KNOWN.items()}
-        return {**shown, KNOWN["sasl_password"].variable: "***" if self.sasl_password else ""}
+        return {**shown, **{KNOWN[each].variable: "***" for each in _SECRETS if getattr(self, each)}}
 
 
 class Known(NamedTuple):
@@ -177,11 +178,9 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "log_level": (_LEVEL, "what is logged, with all that is graver; `debug`, `info`, `warning` or `error`"),
     "report_ms": (whole_number(1_000, 86_400_000), "how often a worker logs its counts and universes"),
     "decisions": (Asked.read, "whose fires and skips are told on `decisions`: `sample:0.01`, or ids with commas"),
-    "shadow": (
-        switch,
-        "`true`: what the throttle of old and the one per ticker would do is counted beside what is live",
-    ),
+    "shadow": (switch, "`true`: what both throttles, of old and per ticker, would do is counted beside what is live"),
     "data_dir": (path, "folder for what may be lost; if not set, nothing is kept in files"),
+    "polygon_key": (str, "the key that Polygon gave you, for `tickgate feed polygon`; never shown"),
     "kernel_cache": (path, "folder for the compiled kernel, writable; if not set, the user's cache folder"),
     "cache": (path, "folder for Kafka's jars, in tests and demo; if not set, the user's cache folder"),
     "compression": (choice("none", "gzip", "snappy", "lz4", "zstd"), "of what is sent; or `none gzip snappy zstd`"),
@@ -206,6 +205,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
 }
 """Of each field: how its text is read, and what it means."""
 
+_SECRETS: Final = ("sasl_password", "polygon_key")
 _OWN_NAMES: Final = {"per_ticker_throttle", "use_symbol_update_tracking"}
 """Flags that are older than this program, and keep their names."""
 

@@ -28,6 +28,7 @@ OTHERS = {
     "TICKGATE_ADVERTISED_URL": ("http://w1:6066/", "http://w1:6066"),
     "TICKGATE_LOG_LEVEL": ("Debug", "debug"),
     "TICKGATE_DATA_DIR": ("/d", Path("/d")),
+    "TICKGATE_POLYGON_KEY": ("k@1", "k@1"),
     "TICKGATE_KERNEL_CACHE": ("/k", Path("/k")),
     "TICKGATE_CACHE": ("/c", Path("/c")),
     "TICKGATE_REPORT_MS": ("1000", 1_000),
@@ -144,6 +145,13 @@ def test_the_password_is_never_shown() -> None:
         error = refused({name: text for name, text in SECURED.items() if name != missing})
         assert "Secret" not in str(error)
     assert "Secret" not in f"{settings} {settings!r} {settings.shown()}"
+
+
+def test_nor_is_the_key_of_a_feed() -> None:
+    settings = Settings.read({"TICKGATE_POLYGON_KEY": "k@1"})
+    assert settings.polygon_key == "k@1"
+    assert settings.shown()["TICKGATE_POLYGON_KEY"] == "***"
+    assert "k@1" not in f"{settings} {settings!r} {settings.shown()}"
 
 
 def test_every_field_is_known_in_the_order_of_the_fields() -> None:
@@ -297,4 +305,5 @@ def test_any_text_is_a_value_or_an_input_error(variable: str, text: str) -> None
         assert found.place in {variable, "TICKGATE_HEARTBEAT_MS"}
         assert found.remedy
     else:
-        assert Settings.read(found.shown()) == found
+        secret = {variable: text} if found.shown()[variable] == "***" else {}
+        assert Settings.read({**found.shown(), **secret}) == found
