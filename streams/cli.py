@@ -13,6 +13,7 @@ from streams.commands import (
     demo,
     explain,
     feed,
+    feed_live,
     flags,
     record,
     replay,
@@ -56,6 +57,8 @@ for command in (
     main.add_command(command)
 for command in strategy_moves.COMMANDS:
     strategies.strategies.add_command(command)
+for command in feed_live.COMMANDS:
+    feed.feed.add_command(command)
 for command in rollout_moves.COMMANDS:
     rollout.rollout.add_command(command)
 

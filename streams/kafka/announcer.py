@@ -1,6 +1,6 @@
-"""Sends changed strategies that a worker makes, and dead letters of results. It goes on until they are there.
+"""Sends what nothing else follows from: changed strategies that a worker makes, dead letters of results, live ticks.
 
-Nothing else follows from them, so there is no transaction: what led to them counts as done behind the acknowledgement,
+It goes on until they are there. There is no transaction: what led to them counts as done behind the acknowledgement,
 and what is sent once more says the same.
 """
 
@@ -24,6 +24,7 @@ class Announcer(Producing):
     """See the head of this file."""
 
     transactional = False
+    what = "changes of strategies"
 
     async def send(
         self, keyed: Sequence[Keyed], letters: Sequence[Letters], placed: Sequence[Outgoing] = ()
@@ -37,9 +38,9 @@ class Announcer(Producing):
                     await self.open()
                 return await self._sent(outgoing, letters)
             except RefusedError as error:
-                log.error("changes of strategies cannot be written: %s", error)  # noqa: TRY400 - it says all there is
+                log.error("%s cannot be written: %s", self.what, error)  # noqa: TRY400 - it says all there is
             except (UnsureError, *NO_ANSWER) as error:
-                log.info("changes of strategies could not be written: %s", in_words(error))
+                log.info("%s could not be written: %s", self.what, in_words(error))
                 await self.close()
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)

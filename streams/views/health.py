@@ -37,10 +37,14 @@ class Readiness(NamedTuple):
     report: dict[str, Any]
 
 
-def readiness(status: WorkerStatus) -> Readiness:
-    """Look at the worker once."""
+UNREADY: Final = "the worker has not recovered yet"
+MEND_PORT: Final = "set TICKGATE_WEB_PORT to another, or to 0 for any, or mend TICKGATE_WEB_HOST"
+
+
+def readiness(status: WorkerStatus, unready: str = UNREADY) -> Readiness:
+    """Look at the worker, or whatever else is served, once."""
     shards = status.shards
-    reasons = [] if status.ready else ["the worker has not recovered yet"]
+    reasons = [] if status.ready else [unready]
     reasons += [
         f"shard {shard.partition} of {shard.topic} is {shard.state}{shard.reason and f': {shard.reason}'}"
         for shard in shards
@@ -52,7 +56,11 @@ def readiness(status: WorkerStatus) -> Readiness:
 
 
 def application(
-    status: WorkerStatus, expose: Expose, tables: Tables | None = None, reports: Reports | None = None
+    status: WorkerStatus,
+    expose: Expose,
+    tables: Tables | None = None,
+    reports: Reports | None = None,
+    unready: str = UNREADY,
 ) -> web.Application:
     """All answers; of tables and shadows, where there are some."""
 
@@ -60,7 +68,7 @@ def application(
         return web.Response(text="alive\n", headers=_FRESH)
 
     async def readyz(_: web.Request) -> web.Response:
-        found = readiness(status)
+        found = readiness(status, unready)
         return web.json_response(found.report, status=200 if found.ready else NOT_READY, headers=_FRESH)
 
     async def metrics(request: web.Request) -> web.Response:
@@ -93,12 +101,17 @@ class HealthServer:
     """The application on a port."""
 
     def __init__(
-        self, status: WorkerStatus, expose: Expose, tables: Tables | None = None, reports: Reports | None = None
+        self,
+        status: WorkerStatus,
+        expose: Expose,
+        tables: Tables | None = None,
+        reports: Reports | None = None,
+        unready: str = UNREADY,
     ) -> None:
-        served = application(status, expose, tables, reports)
+        served = application(status, expose, tables, reports, unready)
         self._runner = web.AppRunner(served, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False)
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, remedy: str = MEND_PORT) -> int:
         """Listen; returns the port, which is a free one where 0 was asked for."""
         await self._runner.setup()
         try:
@@ -106,7 +119,6 @@ class HealthServer:
         except OSError as error:
             await self._runner.cleanup()
             problem = f"cannot listen at {host}:{port} ({os_trouble(error)})"
-            remedy = "set TICKGATE_WEB_PORT to another, or to 0 for any, or mend TICKGATE_WEB_HOST"
             raise InputError("the web server", problem, remedy) from error
         return int(self._runner.addresses[0][1])
 
