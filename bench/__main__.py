@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from bench import (
     core,
+    feed,
     kafka_changes,
     kafka_latency,
     kafka_memory,
@@ -30,6 +31,7 @@ REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "universe": lambda args: universe.report(2 * args.rounds),
     "kafka": lambda args: kafka_throughput.report(args.seed, args.ticks or TICKS, args.rounds),
     "latency": lambda args: kafka_latency.report(args.seed, args.seconds),
+    "feed": lambda args: feed.report(args.seed, args.ticks or feed.TRADES, args.rounds),
     "recovery": lambda args: kafka_recovery.report(args.seed, args.rounds),
     "memory": lambda args: kafka_memory.report(args.seed, args.ticks or kafka_memory.TICKS),
     "changes": lambda args: kafka_changes.report(args.seed, args.ticks or kafka_changes.TICKS),
