@@ -101,6 +101,8 @@ def through_the_feed(place: Place, port: int, trades: int) -> tuple[float, dict[
     finally:
         feed.kill()
         feed.communicate()
+    if feed.returncode != 0:
+        raise RunError(f"the feed ended with {feed.returncode}: {last_words(log.read_text())}")
     return seconds, json.loads(said)
 
 

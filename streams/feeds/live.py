@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
 from streams.errors import InputError
@@ -58,7 +58,7 @@ class Summary:
 
     def shown(self) -> dict[str, Any]:
         """For the line at its end."""
-        found = asdict(self.counts)
+        found = {each.name: getattr(self.counts, each.name) for each in fields(self.counts)}
         return {**found, "full_seconds": round(self.full_seconds, 3), "not_delivered_bytes": self.not_delivered_bytes}
 
 

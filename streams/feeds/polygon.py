@@ -22,6 +22,7 @@ from streams.feeds.sequences import NO_NUMBER, Sequences
 from streams.feeds.trades import (
     BAD_TICKER,
     BAD_TIME,
+    NO_TICKS,
     NO_TIME,
     UNREADABLE,
     Columns,
@@ -152,23 +153,17 @@ class Polygon:
         if knows_too_many(self.encoder):
             self._begin()
         found, trades = self._found(messages, first, careful=False)
-        if not self._sound(trades):
+        columns = _columns(trades)
+        are_tickers = all(map(is_ticker, set(columns.tickers) - self.encoder.names.keys()))
+        ticks, resized = as_ticks(columns, self.encoder) if are_tickers else (NO_TICKS, 0)
+        if not are_tickers or NO_TIME in ticks.ts_ms:
             found, trades = self._found(messages, first, careful=True)
-        if not trades:
-            return found.read
-        ticks, resized = as_ticks(_columns(trades), self.encoder)
+            ticks, resized = as_ticks(_columns(trades), self.encoder)
         jumps = self._sequences.look(ticks.ticker, [trade.q for trade in trades])
         gaps = named_gaps(jumps, self.encoder)
         return found.read._replace(
             ticks=ticks, resized=resized, gaps=gaps, jumps=len(jumps.ticker), missing=jumps.missing, behind=jumps.behind
         )
-
-    def _sound(self, trades: list[Trade]) -> bool:
-        """Whether all that the decoder could not judge is as it should be."""
-        fresh = {trade.sym for trade in trades} - self.encoder.names.keys()
-        if not all(map(is_ticker, fresh)):
-            return False
-        return NO_TIME not in in_ms(np.array([trade.t for trade in trades], np.int64))
 
     def _found(self, messages: Sequence[bytes], first: int, *, careful: bool) -> tuple[Found, list[Trade]]:
         """All trades, and what else there is."""

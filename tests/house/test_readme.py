@@ -20,6 +20,8 @@ ELSEWHERE = {
 
 ON_KAFKA = "tests/worker/test_readme_on_kafka.py::test_it_runs_as_the_readme_says"
 
+FEEDS = "tests/feeds/test_live_command.py::"
+
 CONSUMERS = "tests/consumer/test_examples.py::test_workers_report_each_execution_once_and_leave_in_good_order"
 
 AS_IT_WAS = "tests/recorded/test_ranges.py::test_it_is_recorded_and_replayed_as_the_readme_says"
@@ -37,6 +39,9 @@ PROVEN_BY: dict[str, str] = {
     "tickgate strategies import market.jsonl": ON_KAFKA,
     "tickgate feed synthetic --rate 5000 --seconds 2": ON_KAFKA,
     "tickgate worker --drain": ON_KAFKA,
+    "tickgate feed polygon --tickers AAPL,MSFT": f"{FEEDS}test_polygon_runs_as_the_readme_says",
+    "tickgate feed coinbase --products BTC-USD,ETH-USD": f"{FEEDS}test_coinbase_runs_as_the_readme_says",
+    "tickgate feed file ticks.csv --speed 600": f"{FEEDS}test_a_file_is_sent_as_the_readme_says",
     "tickgate feed clock --every-ms 1000 --count 2": ON_KAFKA,
     "tickgate strategies export --out standing.jsonl": ON_KAFKA,
     "tickgate flags set per_ticker_throttle false --percentage 10 --reason canary": ON_KAFKA,
