@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender
 
 from streams.kafka.touched import no_longer_used
@@ -22,6 +24,8 @@ CLOSING_S: Final = 1.0
 TOUCHED_NAMES: Final = {
     AIOKafkaProducer.stop: ("_sender", "sender_task", "client", "close", "_message_accumulator"),
     Sender._fail_all: ("_message_accumulator", "fail_all"),  # noqa: SLF001 - that is the point
+    MessageAccumulator.fail_all: ("_batches", "_pending_batches"),
+    MessageBatch.failure: ("_drain_waiter",),
 }
 """Inside aiokafka: what a producer is made of, as far as it is ended here."""
 
@@ -88,7 +92,17 @@ async def _cut_off(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(CLOSING_S):
             await producer.client.close()
     await given_up([] if at_work is None else [at_work])
-    producer._message_accumulator.fail_all(KafkaConnectionError("the producer has been ended"))  # noqa: SLF001
+    _fail_all(producer._message_accumulator)  # noqa: SLF001
+
+
+def _fail_all(left: MessageAccumulator) -> None:
+    """End what has not arrived. Nobody waits any more for its place to be free, and asyncio would complain of that."""
+    batches = [*chain.from_iterable(left._batches.values()), *left._pending_batches]  # noqa: SLF001
+    waiters = [batch._drain_waiter for batch in batches]  # noqa: SLF001
+    left.fail_all(KafkaConnectionError("the producer has been ended"))
+    for each in waiters:
+        if not each.cancelled():
+            each.exception()
 
 
 async def woken_within(wake: asyncio.Event, seconds: float | None) -> None:

@@ -1,6 +1,7 @@
 """Polygon's feed from a real WebSocket server to a real Kafka: there stands what the server sent, in its order."""
 
 import asyncio
+import gc
 import json
 import logging
 import socket
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 
 from streams.errors import InputError
+from streams.feeds import live
 from streams.feeds.live import Options, Summary, run_feed
 from streams.feeds.polygon import Polygon
 from streams.kafka.kafka_process import KafkaProcess
@@ -200,6 +202,35 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
     assert summary.full_seconds > 0.5
     assert ticks_by_ticker(settings) == expected(flat(messages))
     assert (summary.counts.sent, summary.not_delivered_bytes) == (120_000, 0)
+
+
+def test_what_kafka_has_not_taken_when_the_feed_is_stopped_is_said(
+    own_kafka: KafkaProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "STOPPED_S", 0.3)
+    settings, port = an_environment(own_kafka.bootstrap), free_port()
+
+    async def run() -> Summary:
+        async def plays(talk: Talk) -> None:
+            await welcome(talk)
+            await talk.say([trade("A", 1)])
+            await looked_at(port, "/metrics", lambda _, text: number_in(text, "tickgate_feed_sent_total") == 1)
+            own_kafka.pause()
+            await talk.say([trade("A", 2)])
+
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with FeedServer(plays, nothing) as server:
+            return await followed(settings, server, 2, web_port=port)
+
+    complaints: list[Any] = []
+    try:
+        summary = asyncio.run(run())
+        gc.collect()
+    finally:
+        own_kafka.resume()
+    assert complaints == []
+    assert (summary.counts.trades, summary.counts.sent) == (2, 1)
+    assert summary.not_delivered_bytes > 0
 
 
 def free_port() -> int:
