@@ -55,7 +55,7 @@ def test_times_in_ns_are_rounded_down_to_ms_and_what_is_neither_is_none() -> Non
 
 
 def test_sizes_are_rounded_down_and_cut_off_and_that_is_counted() -> None:
-    sizes, changed = whole_sizes([100, 0.3, 7.0, 1e12, MOST_SIZE, -4])
+    sizes, changed = whole_sizes([100, 0.7, 7.0, 1e12, MOST_SIZE, -4])
     assert (sizes.tolist(), changed) == ([100, 0, 7, MOST_SIZE, MOST_SIZE, 0], 3)
 
 
