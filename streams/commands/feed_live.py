@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -91,14 +92,24 @@ def names_in(text: str) -> list[str]:
     return list(dict.fromkeys(name for name in (each.strip() for each in text.split(",")) if name))
 
 
+def check_url(url: str) -> None:
+    """Refuse what cannot be the address of a WebSocket."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError("--url", "is no address of a WebSocket", "write such as wss://HOST/PATH")
+
+
 def follow(
     exchange: "Exchange", current: Settings, *, url: str, web_port: int, waiting_mb: int, relevant_only: bool
 ) -> None:
     """Run a live feed to its end, and say what became of it."""
     from streams.feeds.live import Options
 
-    if not url.startswith(("ws://", "wss://")):
-        raise InputError("--url", "is no address of a WebSocket", "write such as wss://HOST/PATH")
+    check_url(url)
     begin(current)
     summary = asyncio.run(followed(exchange, current, Options(url, web_port, waiting_mb << 20, relevant_only)))
     click.echo(json.dumps(summary.shown()))

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -59,6 +60,8 @@ class Follower:
 
     def __init__(self, url: str, exchange: Exchange, inbox: Inbox, counts: FeedCounts, ways: Ways) -> None:
         self._url, self._exchange, self._inbox, self._counts, self._ways = url, exchange, inbox, counts, ways
+        self._place = f"{exchange.name} at {urlsplit(url).hostname}"
+        """For the log: an address may hold what is nobody's business."""
         self._heard = 0
         self.is_subscribed = False
 
@@ -75,7 +78,7 @@ class Follower:
                 pause_s = wait_s(failures, self._ways.luck())
                 failures += 1
                 self._counts.reconnects += 1
-                log.warning("%s: %s; next attempt in %.1f s", self._url, why, pause_s)
+                log.warning("%s: %s; next attempt in %.1f s", self._place, why, pause_s)
                 await asyncio.sleep(pause_s)
 
     async def _follow_once(self, session: aiohttp.ClientSession) -> str:
@@ -85,7 +88,7 @@ class Follower:
                 early = await greeted(socket, self._exchange.greeting())
                 limit.reschedule(None)
                 self.is_subscribed = True
-                log.info("%s: subscribed", self._url)
+                log.info("%s: subscribed", self._place)
                 for message in early:
                     self._take(message)
                 return await self._read(socket)
@@ -93,6 +96,8 @@ class Follower:
             return f"no answer within {self._ways.answer_s:g} s"
         except UnansweredError as error:
             return str(error)
+        except aiohttp.WSServerHandshakeError as error:  # whose words hold the whole address
+            return f"no WebSocket there: {error.status}, {error.message}"
         except (aiohttp.ClientError, OSError) as error:
             return in_words(error)
         finally:
@@ -139,7 +144,7 @@ class Follower:
                 continue
             await socket.ping()
             if await self._is_quiet(self._ways.answer_s):
-                log.warning("%s: no answer to a ping", self._url)
+                log.warning("%s: no answer to a ping", self._place)
                 await socket.close()
 
     async def _is_quiet(self, seconds: float) -> bool:

@@ -98,10 +98,9 @@ def test_ticks_are_due_by_the_rate_or_by_their_own_time_and_none_before_one_in_f
         ),
         (("polygon",), "error: TICKGATE_POLYGON_KEY: is not set; set it to the key that Polygon gave you"),
         (("coinbase", "--products", ", "), "error: --products: names none; write such as BTC-USD,ETH-USD"),
-        (
-            ("coinbase", "--products", "A", "--url", "http://x"),
-            "error: --url: is no address of a WebSocket; write such",
-        ),
+        (("coinbase", "--products", "A", "--url", "http://x"), "error: --url: is no address of a WebSocket; write"),
+        (("coinbase", "--products", "A", "--url", "wss://x:y/"), "error: --url: is no address of a WebSocket; write"),
+        (("coinbase", "--products", "A", "--url", "wss://"), "error: --url: is no address of a WebSocket; write such"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_begins(

@@ -144,6 +144,29 @@ def test_a_wrong_key_ends_the_feed_with_words_and_without_the_key(
     assert KEY not in str(summary)
 
 
+def test_what_is_no_feed_is_told_without_the_whole_address(
+    real_broker: SharedBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = an_environment(real_broker.bootstrap)
+
+    async def run() -> None:
+        over = asyncio.Event()
+
+        def stop(record: logging.LogRecord) -> bool:
+            if "next attempt" in record.msg:
+                over.set()
+            return True
+
+        caplog.handler.addFilter(stop)
+        async with FeedServer(nothing) as server:
+            elsewhere = Options(f"{server.url}elsewhere?apiKey=s3cret", 0, 1 << 20, only_relevant=False)
+            await asyncio.wait_for(run_feed(Polygon(KEY, (), 1), settings, elsewhere, over), 20)
+
+    asyncio.run(run())
+    assert "polygon at 127.0.0.1: no WebSocket there: 404" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 def test_whoever_does_not_confirm_or_falls_silent_is_asked_again(
     real_broker: SharedBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
