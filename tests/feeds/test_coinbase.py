@@ -70,7 +70,7 @@ def test_a_snapshot_gives_what_has_not_come_before_the_oldest_first() -> None:
     found, _ = read_of(feed, message(0, coin(3), coin(2), kind="snapshot"), message(1, coin(5), coin(4)))
     assert numbers_of(found) == [2, 3, 4, 5]
     feed.disconnected()
-    found, read = read_of(feed, message(0, coin(7), coin(6), coin(5), coin(4), kind="snapshot"), message(1, coin(8)))
+    found, read = read_of(feed, message(7, coin(7), coin(6), coin(5), coin(4), kind="snapshot"), message(8, coin(8)))
     assert numbers_of(found) == [6, 7, 8]
     assert (read.repeated, read.jumps) == (2, 0)
 
@@ -128,6 +128,28 @@ def test_a_message_that_cannot_be_read_is_refused_and_the_others_go_on(bad: byte
     assert (numbers_of(found), len(read.refused), read.gaps) == ([1, 2], 1, [])
 
 
+def confirmed(number: int, *products: str) -> dict[str, Any]:
+    return {
+        "channel": "subscriptions",
+        "sequence_num": number,
+        "events": [{"subscriptions": {CHANNEL: list(products)}}],
+    }
+
+
+def test_a_greeting_waits_until_each_product_is_confirmed_and_keeps_what_came_meanwhile() -> None:
+    greeting = Coinbase(["A-USD", "B-USD"], 1).greeting()
+    assert json.loads(next(greeting) or b"")["product_ids"] == ["A-USD", "B-USD"]
+    assert json.loads(next(greeting) or b"")["channel"] == "heartbeats"
+    assert next(greeting) is None
+    answers = [
+        json.dumps(each).encode() for each in (confirmed(0, "A-USD"), message(1, coin(1)), confirmed(2, "B-USD"))
+    ]
+    assert [greeting.send(each) for each in answers[:2]] == [None, None]
+    with pytest.raises(StopIteration) as stop:
+        greeting.send(answers[2])
+    assert stop.value.value == answers
+
+
 async def accepts(talk: Talk, *products: str) -> None:
     """Coinbase's side of a greeting."""
     heard = [await talk.hear(), await talk.hear()]
@@ -135,8 +157,7 @@ async def accepts(talk: Talk, *products: str) -> None:
         {"type": "subscribe", "product_ids": list(products), "channel": CHANNEL},
         {"type": "subscribe", "channel": "heartbeats"},
     ]
-    confirmed = {"channel": "subscriptions", "events": [{"subscriptions": {CHANNEL: list(products)}}]}
-    await talk.say(message(0, coin(2), coin(1), kind="snapshot"), {**confirmed, "sequence_num": 1})
+    await talk.say(message(0, coin(2), coin(1), kind="snapshot"), confirmed(1, *products))
 
 
 def fed(settings: Settings, *plays: Play, times: int) -> Summary:
@@ -164,9 +185,9 @@ def test_trades_arrive_and_a_snapshot_closes_the_gap_of_a_lost_connection(real_b
     async def second(talk: Talk) -> None:
         await talk.hear()
         await talk.hear()
-        confirmed = {"channel": "subscriptions", "events": [{"subscriptions": {CHANNEL: ["BTC-USD", "ETH-USD"]}}]}
         newest_first = [coin(number) for number in range(6, 0, -1)]
-        await talk.say(message(0, *newest_first, kind="snapshot"), confirmed, message(2, coin(7), coin(2, "BTC-USD")))
+        await talk.say(message(0, *newest_first, kind="snapshot"), confirmed(1, "BTC-USD", "ETH-USD"))
+        await talk.say(message(2, coin(7), coin(2, "BTC-USD")))
 
     summary = fed(settings, first, second, times=3)
     found = ticks_by_ticker(settings)

@@ -191,7 +191,10 @@ def test_whoever_does_not_confirm_or_falls_silent_is_asked_again(
 
 
 def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_kafka: KafkaProcess) -> None:
-    """Kafka is frozen until the server can send no more: the feed holds what it may, and goes on after."""
+    """Kafka is frozen until the server can send no more: the feed holds what it may, and goes on after.
+
+    It does not take the silence, which is its own, for one of the server's.
+    """
     settings, messages, port = an_environment(own_kafka.bootstrap), burst(0, 600, 200), free_port()
     most_bytes = 1 << 20
 
@@ -205,13 +208,14 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
             own_kafka.pause()
             for message in messages[1:]:
                 sending = asyncio.ensure_future(talk.say(message))
-                done, _ = await asyncio.wait({sending}, timeout=1.0)
+                done, _ = await asyncio.wait({sending}, timeout=2.5)
                 if not done:
                     stuck.set()
                 await sending
 
         async with FeedServer(plays, nothing) as server:
-            running = asyncio.create_task(followed(settings, server, 2, web_port=port, most_bytes=most_bytes))
+            options = {"web_port": port, "most_bytes": most_bytes, "quiet_s": 0.2, "answer_s": 1.5}
+            running = asyncio.create_task(followed(settings, server, 2, **options))
             await asyncio.wait_for(stuck.wait(), 20)
             _, metrics = await looked_at(port, "/metrics", lambda *_: True)
             own_kafka.resume()
