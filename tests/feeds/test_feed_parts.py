@@ -1,13 +1,24 @@
 """The small parts of a feed: what waits and for how long, what is said how often, and pauses between attempts."""
 
 import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.feeds.backoff import FIRST_S, LONGEST_S, wait_s
+from streams.feeds.delivering import MOST_BYTES, Delivery, Target
+from streams.feeds.feed_counts import FeedCounts
 from streams.feeds.inbox import OVERHEAD_BYTES, Inbox, Taken
+from streams.feeds.polygon import Polygon
 from streams.feeds.seldom import AT_ONCE, WHILE_S, Seldom
+from streams.kafka.announcer import Announcer
+from streams.kafka.codec import Encoder
+from streams.kafka.producing import Keyed
+from streams.kafka.registry import FileSchemas
+from tests.feeds.feed_server import trade
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
@@ -80,3 +91,36 @@ def test_there_is_room_again_when_half_has_arrived_and_the_wait_is_counted() -> 
         assert (inbox.bytes, inbox.waiting_bytes, inbox.full_s) == (0, 0, 2.5)
 
     asyncio.run(run())
+
+
+class Slow(Announcer):
+    """Takes its time, and notes what is on its way."""
+
+    def __init__(self) -> None:
+        self.under_way = self.most_under_way = 0
+        self.first_ms: list[int] = []
+
+    async def send(self, keyed: Sequence[Keyed], *_: Any) -> Any:
+        self.under_way += 1
+        self.most_under_way = max(self.under_way, self.most_under_way)
+        self.first_ms += [int(each.records.ts_ms[0]) for each in keyed]
+        for _turn in range(20):
+            await asyncio.sleep(0)
+        self.under_way -= 1
+
+
+def test_batches_go_out_one_by_one_and_the_last_is_waited_for() -> None:
+    slow, counts, inbox = Slow(), FeedCounts(), Inbox(1 << 30, lambda: 0.0)
+    target = Target(slow, "ticks", 4, Encoder(FileSchemas(), ["dead_letter"]), lambda: 0, lambda: 0.0)
+    trades = [trade("A", number, i="x" * (MOST_BYTES // 2)) for number in range(9)]
+
+    async def run() -> None:
+        for each in trades:
+            inbox.put(json.dumps([each]).encode())
+        inbox.close()
+        await Delivery(Polygon("", (), 1), inbox, counts, target).run()
+
+    asyncio.run(run())
+    assert (slow.most_under_way, slow.under_way, counts.sent, inbox.bytes) == (1, 0, 9, 0)
+    assert len(slow.first_ms) > 3
+    assert slow.first_ms == sorted(slow.first_ms)

@@ -231,10 +231,11 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
     assert (summary.counts.sent, summary.not_delivered_bytes) == (120_000, 0)
 
 
-def test_what_kafka_has_not_taken_when_the_feed_is_stopped_is_said(
-    own_kafka: KafkaProcess, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("stopped_s", "sent"), [(0.3, 1), (20.0, 2)])
+def test_what_kafka_takes_soon_after_the_feed_is_stopped_is_sent_and_the_rest_is_said(
+    own_kafka: KafkaProcess, monkeypatch: pytest.MonkeyPatch, stopped_s: float, sent: int
 ) -> None:
-    monkeypatch.setattr(live, "STOPPED_S", 0.3)
+    monkeypatch.setattr(live, "STOPPED_S", stopped_s)
     settings, port = an_environment(own_kafka.bootstrap), free_port()
 
     async def run() -> Summary:
@@ -247,7 +248,11 @@ def test_what_kafka_has_not_taken_when_the_feed_is_stopped_is_said(
 
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         async with FeedServer(plays, nothing) as server:
-            return await followed(settings, server, 2, web_port=port)
+            running = asyncio.create_task(followed(settings, server, 2, web_port=port))
+            await server.connected(2)
+            if sent > 1:
+                asyncio.get_running_loop().call_later(0.2, own_kafka.resume)
+            return await running
 
     complaints: list[Any] = []
     try:
@@ -256,8 +261,8 @@ def test_what_kafka_has_not_taken_when_the_feed_is_stopped_is_said(
     finally:
         own_kafka.resume()
     assert complaints == []
-    assert (summary.counts.trades, summary.counts.sent) == (2, 1)
-    assert summary.not_delivered_bytes > 0
+    assert (summary.counts.trades, summary.counts.sent) == (2, sent)
+    assert (summary.not_delivered_bytes > 0) == (sent == 1)
 
 
 def free_port() -> int:
