@@ -71,8 +71,6 @@ class Delivery:
                 if sending is not None:
                     await sending
                 sending = asyncio.create_task(self._send(taken, keyed, letters, count))
-            if sending is not None:
-                await sending
         finally:
             if sending is not None:
                 await given_up([sending])

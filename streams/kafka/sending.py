@@ -92,10 +92,10 @@ async def _cut_off(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(CLOSING_S):
             await producer.client.close()
     await given_up([] if at_work is None else [at_work])
-    _fail_all(producer._message_accumulator)  # noqa: SLF001
+    fail_all(producer._message_accumulator)  # noqa: SLF001
 
 
-def _fail_all(left: MessageAccumulator) -> None:
+def fail_all(left: MessageAccumulator) -> None:
     """End what has not arrived. Nobody waits any more for its place to be free, and asyncio would complain of that."""
     batches = [*chain.from_iterable(left._batches.values()), *left._pending_batches]  # noqa: SLF001
     waiters = [batch._drain_waiter for batch in batches]  # noqa: SLF001

@@ -1,14 +1,19 @@
 """A producer is ended in bounded time, whatever state it is in, and leaves nothing at work."""
 
 import asyncio
+import gc
 import time
+from typing import Any
 
-from aiokafka import AIOKafkaProducer
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from streams.kafka import sending
 from streams.kafka.kafka_process import KafkaProcess
-from streams.kafka.sending import CLOSING_S, ended
+from streams.kafka.sending import CLOSING_S, ended, fail_all
 from tests.kafka.checkpoint_stage import story
 
 
@@ -32,6 +37,24 @@ def test_one_that_waits_for_a_broker_that_froze_leaves_no_task_behind(own_kafka:
         story(main())
     finally:
         own_kafka.resume()
+
+
+def test_asyncio_does_not_complain_of_a_batch_that_never_got_away() -> None:
+    complaints: list[Any] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        left = MessageAccumulator(ClusterMetadata(), 1 << 14, 0, 30.0)
+        batch = left.create_builder()
+        batch.append(timestamp=1, key=b"key", value=b"value")
+        arrived = await left.add_batch(batch, TopicPartition("topic", 0), 1.0)
+        fail_all(left)
+        with pytest.raises(KafkaConnectionError):
+            await arrived
+
+    story(main())
+    gc.collect()
+    assert complaints == []
 
 
 def test_nothing_that_is_touched_inside_aiokafka_has_moved() -> None:
