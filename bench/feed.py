@@ -14,8 +14,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 
@@ -72,8 +73,24 @@ def metrics_of(port: int) -> dict[str, float]:
     return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("tickgate_feed")}
 
 
-def through_the_feed(place: Place, port: int, trades: int) -> tuple[float, dict[str, Any]]:
-    """Seconds from the subscription until Kafka has acknowledged every trade, and what the feed says of it."""
+def processor_s(process: int) -> float:
+    """Seconds of a core that a process has taken so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Ran(NamedTuple):
+    """What became of one run."""
+
+    seconds: float
+    """From the first message until Kafka has acknowledged every trade."""
+    processor_s: float
+    """Of the feed, in that time."""
+    told: dict[str, Any]
+
+
+def through_the_feed(place: Place, port: int, trades: int) -> Ran:
+    """Have the feed take everything."""
     web_port = 6068
     command = [sys.executable, "-m", "streams.cli", "feed", "polygon", "--url", f"ws://127.0.0.1:{port}/"]
     environment = place.environment(os.environ, TICKGATE_POLYGON_KEY="bench")
@@ -88,14 +105,14 @@ def through_the_feed(place: Place, port: int, trades: int) -> tuple[float, dict[
         )
     try:
         deadline = time.monotonic() + READY_S
-        began = 0.0
+        began = taken_s = 0.0
         while (found := metrics_of(web_port)).get("tickgate_feed_sent_total", 0) < trades:
             if not began and found.get("tickgate_feed_messages_total", 0):
-                began = time.monotonic()
+                began, taken_s = time.monotonic(), processor_s(feed.pid)
             if time.monotonic() > deadline or feed.poll() is not None:
                 raise RunError(f"the feed did not send it all: {found or last_words(log.read_text())}")
             time.sleep(LOOK_S if began else LOOK_S / 10)
-        seconds = time.monotonic() - began
+        seconds, taken_s = time.monotonic() - began, processor_s(feed.pid) - taken_s
         feed.send_signal(signal.SIGTERM)
         said, _ = feed.communicate(timeout=30)
     finally:
@@ -103,7 +120,7 @@ def through_the_feed(place: Place, port: int, trades: int) -> tuple[float, dict[
         feed.communicate()
     if feed.returncode != 0:
         raise RunError(f"the feed ended with {feed.returncode}: {last_words(log.read_text())}")
-    return seconds, json.loads(said)
+    return Ran(seconds, taken_s, json.loads(said))
 
 
 def steps(market: list[bytes]) -> dict[str, float]:
@@ -133,7 +150,7 @@ def steps(market: list[bytes]) -> dict[str, float]:
 
 def one_size(ground: Ground, seed: int, trades: int, per_message: int, rounds: int) -> list[str]:
     """Messages of one size: the feed and the bare socket in turn."""
-    bare, fed = [], []
+    bare, fed, taken = [], [], []
     size = 0
     with serving(seed, trades, per_message) as port:
         for number in range(rounds):
@@ -142,13 +159,16 @@ def one_size(ground: Ground, seed: int, trades: int, per_message: int, rounds: i
             make_topics(place)
             seconds, size = asyncio.run(socket_alone(port))
             bare.append(trades / seconds)
-            seconds, told = through_the_feed(place, port, trades)
-            fed.append(trades / seconds)
+            ran = through_the_feed(place, port, trades)
+            fed.append(trades / ran.seconds)
+            taken.append(ran.processor_s / trades * 1e6)
+            told = ran.told
             if (told["sent"], told["missing"], told["behind"], told["not_delivered_bytes"]) != (trades, 0, 0, 0):
                 raise RunError(f"it is not what was sent: {told}")
     verdict = "met" if median(fed) >= GOAL else "not met"
     rates = f"{median(fed) / 1e3:,.0f} thousand trades/s ({min(fed) / 1e3:,.0f} to {max(fed) / 1e3:,.0f})"
     beside = f"goal {GOAL / 1e3:.0f} {verdict}; the socket alone {median(bare) / 1e3:,.0f} thousand"
+    beside += f"; the feed takes {median(taken):.1f} µs of a core for each"
     return [f"  {per_message:4} trades a message, {size / trades:.0f} bytes each: {rates}, {beside}"]
 
 
