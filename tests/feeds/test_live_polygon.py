@@ -214,7 +214,7 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
                 await sending
 
         async with FeedServer(plays, nothing) as server:
-            options = {"web_port": port, "most_bytes": most_bytes, "quiet_s": 0.2, "answer_s": 1.5}
+            options: dict[str, Any] = {"web_port": port, "most_bytes": most_bytes, "quiet_s": 0.2, "answer_s": 1.5}
             running = asyncio.create_task(followed(settings, server, 2, **options))
             await asyncio.wait_for(stuck.wait(), 20)
             _, metrics = await looked_at(port, "/metrics", lambda *_: True)
