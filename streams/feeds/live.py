@@ -5,7 +5,6 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +13,6 @@ from streams.feeds.delivering import Delivery, Target
 from streams.feeds.feed_counts import FeedCounts, FeedMetrics
 from streams.feeds.following import Exchange, Follower, Ways
 from streams.feeds.inbox import Inbox
-from streams.instruments import ShardStatus
 from streams.kafka.clients import make_announcer
 from streams.kafka.codec import Encoder
 from streams.kafka.look_up import APPLY, topic_sizes
@@ -23,12 +21,14 @@ from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
 from streams.reference_data import load_conditions
 from streams.settings import Settings
-from streams.views.health import HealthServer
+from streams.views.served import Server, application, ready_but_for
 
 log = logging.getLogger(__name__)
 
 STOPPED_S: Final = 8.0
 """What has been received has so long to arrive where the feed is told to stop."""
+UNREADY: Final = "the feed is not subscribed"
+MEND_PORT: Final = "name another with --web-port; 0 takes a free one"
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -60,20 +60,6 @@ class Summary:
         """For the line at its end."""
         found = {each.name: getattr(self.counts, each.name) for each in fields(self.counts)}
         return {**found, "full_seconds": round(self.full_seconds, 3), "not_delivered_bytes": self.not_delivered_bytes}
-
-
-class FeedStatus:
-    """How a feed stands, for whoever looks from outside."""
-
-    shards: Sequence[ShardStatus] = ()
-
-    def __init__(self, follower: Follower) -> None:
-        self._follower = follower
-
-    @property
-    def ready(self) -> bool:
-        """Whether it is subscribed."""
-        return self._follower.is_subscribed
 
 
 def make_target(settings: Settings, *, only_relevant: bool) -> Target:
@@ -115,8 +101,10 @@ async def run_feed(exchange: Exchange, settings: Settings, options: Options, ove
     ways = Ways(random.SystemRandom().random, time.monotonic, options.answer_s, options.quiet_s)
     follower = Follower(options.url, exchange, inbox, counts, ways)
     metrics = FeedMetrics(counts, lambda: inbox.bytes, lambda: inbox.full_s, lambda: follower.is_subscribed)
-    server = HealthServer(FeedStatus(follower), metrics.exposed, unready="the feed is not subscribed")
-    port = await server.start(settings.web_host, options.web_port, "name another with --web-port; 0 takes a free one")
+    server = Server(
+        application(metrics.exposed, lambda: ready_but_for([] if follower.is_subscribed else [UNREADY])), MEND_PORT
+    )
+    port = await server.start(settings.web_host, options.web_port)
     log.info("health and metrics at http://%s:%d", settings.web_host, port)
     try:
         refused = await _follow(follower, Delivery(exchange, inbox, counts, target), inbox, over)

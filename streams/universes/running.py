@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple, Never
+from typing import Final, NamedTuple, Never
 
 from streams.consumer.running import ended_by_signals
 from streams.errors import InputError
@@ -23,11 +23,13 @@ from streams.universes.pacing import Pacer
 from streams.universes.product_cache import ProductCache
 from streams.universes.products import SourceError
 from streams.universes.rate_limit import RateLimiter
-from streams.universes.served import Server, application
 from streams.universes.strategy_changes import StrategyChanges
 from streams.universes.universe_file import DEFAULT_LIMIT, UniverseFile, read_universe_file
+from streams.views.served import Server, application, ready_but_for
 
 log = logging.getLogger(__name__)
+
+MEND_PORT: Final = "write another port into universe.yaml, such as metrics: {port: 8001}; 0 for any"
 
 
 class Made(NamedTuple):
@@ -105,7 +107,7 @@ class Running:
     @asynccontextmanager
     async def served(self, file: UniverseFile) -> AsyncIterator[None]:
         """Serve the metrics, and follow what they show."""
-        server = Server(application(self.exporter.exposed, lambda: self.troubles))
+        server = Server(application(self.exporter.exposed, lambda: ready_but_for(self.troubles)), MEND_PORT)
         following = asyncio.create_task(self._following.run(time.time_ns() // 1_000_000))
         following.add_done_callback(_told)
         try:

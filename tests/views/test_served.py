@@ -1,4 +1,4 @@
-"""The small web server of the process that makes universes."""
+"""The small web server that processes beside the worker have."""
 
 import asyncio
 import json
@@ -9,14 +9,14 @@ import pytest
 
 from streams.errors import InputError
 from streams.trader.exporter import PrometheusExporter
-from streams.universes.served import Server, application
+from streams.views.served import Server, application, ready_but_for
 
 HOST = "127.0.0.1"
 
 
 def asked(path: str, *troubles: str) -> tuple[int, str, Any]:
     async def main() -> tuple[int, str, Any]:
-        server = Server(application(PrometheusExporter().exposed, lambda: list(troubles)))
+        server = Server(application(PrometheusExporter().exposed, lambda: ready_but_for(troubles)), "name another")
         port = await server.start(HOST, 0)
         try:
             async with aiohttp.ClientSession() as client, client.get(f"http://{HOST}:{port}{path}") as got:
@@ -43,10 +43,11 @@ def test_metrics_come_as_prometheus_wants_them() -> None:
 
 def test_a_port_that_is_taken_is_told_with_the_remedy() -> None:
     async def main() -> None:
-        one, other = (Server(application(PrometheusExporter().exposed, list)) for _ in range(2))
+        served = application(PrometheusExporter().exposed, lambda: ready_but_for(()))
+        one, other = (Server(served, "name another") for _ in range(2))
         port = await one.start(HOST, 0)
         try:
-            with pytest.raises(InputError, match=f"the metrics: cannot listen at {HOST}:{port} .*; write another port"):
+            with pytest.raises(InputError, match=f"the web server: cannot listen at {HOST}:{port} .*; name another"):
                 await other.start(HOST, port)
         finally:
             await one.stop()
