@@ -12,6 +12,7 @@ MAX_APP_ID: Final = 64
 """With these, the longest topic name stays below the 249 characters that Kafka allows."""
 
 MAX_URL: Final = 2_048
+_PASSWORD: Final = re.compile(r"[^/,]*@")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 _HOST: Final = re.compile(r"[A-Za-z0-9._:-]+")
@@ -93,6 +94,33 @@ def url(text: str) -> str:
     if not usable or len(text) > MAX_URL or not text.isprintable() or " " in text:
         raise ValueError("is no web address; write such as http://127.0.0.1:8081")
     return text.rstrip("/")
+
+
+def redis_urls(text: str) -> str:
+    """Where to reach Redis: one or more addresses, of which one takes writes."""
+    found = [each.strip() for each in text.split(",")]
+    for each in found:
+        try:
+            parts = urlsplit(each)
+            usable = parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0
+            usable = usable and (parts.path in {"", "/"} or parts.path[1:].isdecimal())
+        except ValueError:
+            usable = False
+        if not usable or len(each) > MAX_URL or not each.isprintable() or " " in each:
+            raise ValueError("is no address of Redis; write such as redis://127.0.0.1:6379/0, several with commas")
+    return ",".join(found)
+
+
+def without_password(url: str) -> str:
+    """An address that may be shown."""
+    return _PASSWORD.sub("***@", url)
+
+
+def key_prefix(text: str) -> str:
+    """What stands before every key."""
+    if len(text) > MAX_PREFIX or not text.isprintable() or " " in text:
+        raise ValueError(f"cannot stand before a key; write {MAX_PREFIX} characters at most, without blanks")
+    return text
 
 
 def path(text: str) -> Path:
