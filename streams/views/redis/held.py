@@ -4,7 +4,7 @@ Rows and changes come in from the topics; `gather` works them in and says up to 
 beside what it is of: so it is bounded by the tables, however long Redis is away, and only the latest is ever written.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -108,6 +108,12 @@ class Held:
         """The pairs whose last bucket is; those of deleted strategies wait for these to come back."""
         which = np.flatnonzero(self.pairs.to_write)
         return which[self.alive[self.pairs.strategies(which)]]
+
+    def buckets_of(self, strategy: int) -> Iterator[tuple[bytes, int]]:
+        """The last bucket of each ticker that a strategy ran with."""
+        which = np.arange(len(self.pairs))[self.pairs.of(strategy)]
+        tickers, bucket_ms = self.pairs.tickers(which).tolist(), self.pairs.bucket_ms[which].tolist()
+        return ((self.names[ticker], bucket) for ticker, bucket in zip(tickers, bucket_ms, strict=True))
 
     def newest_ms(self) -> int | None:
         """The event clock: the newest update of any ticker."""

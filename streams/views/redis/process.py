@@ -13,8 +13,13 @@ from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.settings import Settings
 from streams.views.health import HealthServer
+from streams.views.redis.comparing import Report
+from streams.views.redis.connecting import connected, unreachable
 from streams.views.redis.counts import RedisCounts
-from streams.views.redis.follow import Follower, Given
+from streams.views.redis.follow import Follower, Given, Source
+from streams.views.redis.keys import Keys
+from streams.views.redis.reconcile import Wishes, reconcile
+from streams.views.redis.wire import TROUBLES
 
 log = logging.getLogger(__name__)
 
@@ -56,3 +61,13 @@ async def follow(settings: Settings, *, drain: bool) -> dict[str, Any]:
         "errors": counts.errors,
         "seconds": round(time.monotonic() - began_s, 3),
     }
+
+
+async def reconciled(settings: Settings, wishes: Wishes) -> list[Report]:
+    """Hold Redis against the tables, and mend it."""
+    source, keys = Source(look_up(settings)), Keys(settings.redis_prefix)
+    try:
+        async with connected(settings.redis_urls, settings.redis_timeout_ms / 1_000) as conn:
+            return await reconcile(source, conn, keys, wishes)
+    except TROUBLES as error:
+        raise unreachable(settings.redis_urls, error) from error

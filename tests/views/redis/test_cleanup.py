@@ -23,21 +23,20 @@ HOUR_MS = 3_600_000
 PLAN = Plan(HOUR_MS, DAY_MS, 90)
 NOW_MS = 1_760_000_000_000
 LIVE_S = 5.0
+ME = "me"
 
 
 class Over(Exception):  # noqa: N818 - it is no error
     """Time has passed as often as was wanted."""
 
 
-def a_cleanup(
-    server: RedisServer, counts: RedisCounts, *, now_ms: int | None = NOW_MS, token: str = "me", **more: Any
-) -> Cleanup:
+def a_cleanup(server: RedisServer, counts: RedisCounts, *, now_ms: int | None = NOW_MS, **more: Any) -> Cleanup:
     return Cleanup(
         more.pop("connect", lambda: connected([server.url], LIVE_S)),
         NO_PREFIX,
         PLAN,
         alerts=lambda conn: RedisAlerts(conn, counts=counts.alerts),
-        token=token,
+        token=ME,
         now_ms=lambda: now_ms,
         told=counts,
         **more,

@@ -1,4 +1,4 @@
-"""Redis killed, flushed, frozen, paused, full, or replaced by its replica, while rows come in: equal again soon after."""
+"""Redis killed, flushed, frozen, paused, full, or replaced by its replica, under a stream of rows: equal soon after."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ class Stage:
         """Wait until Redis is equal to the tables, but not for longer than it may take."""
         with closing(server.client) as client:
             async with asyncio.timeout(EQUAL_WITHIN_S):
-                while in_redis(client) != self.shards.expected():
+                while in_redis(client) != self.shards.expected():  # noqa: ASYNC110 - a server rings no bell
                     await asyncio.sleep(0.02)
 
     async def course(self, hurt: Callable[[], Awaitable[RedisServer]]) -> float:
@@ -106,7 +106,7 @@ def test_flushed(start_redis: StartRedis) -> None:
 
     async def hurt(_: Stage) -> RedisServer:
         with closing(server.client) as client:
-            for _ in range(5):
+            for _turn in range(5):
                 client.flushall()
                 await asyncio.sleep(0.05)
         return server
@@ -146,7 +146,7 @@ def test_slow_but_there(start_redis: StartRedis) -> None:
 
     async def hurt(_: Stage) -> RedisServer:
         with closing(server.client) as client:
-            for _ in range(5):
+            for _turn in range(5):
                 client.client_pause(int(1_000 * TIMEOUT_S / 3), all=True)
                 await asyncio.sleep(TIMEOUT_S / 2)
         return server
@@ -178,7 +178,7 @@ def test_its_replica_promoted(start_redis: StartRedis) -> None:
     async def hurt(_: Stage) -> RedisServer:
         with closing(replica.client) as client, closing(server.client) as old:
             client.execute_command("REPLICAOF", "127.0.0.1", server.port)  # type: ignore[no-untyped-call]
-            while client.info("replication").get("master_link_status") != "up":
+            while client.info("replication").get("master_link_status") != "up":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.02)
             await asyncio.sleep(0.1)
             old.execute_command("CLIENT", "KILL", "TYPE", "replica")  # type: ignore[no-untyped-call]
