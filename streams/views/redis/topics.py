@@ -43,12 +43,15 @@ class TopicReader:
         self.records = 0
 
     async def work(self) -> None:
-        """Read for good."""
+        """Read for good. What is wrong is logged once, until something else is."""
+        said = ""
         while True:
             try:
                 await self._read()
             except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("the topics cannot be read, and are waited for: %s", in_words(error))
+                if in_words(error) != said:
+                    said = in_words(error)
+                    log.warning("the topics cannot be read, and are waited for: %s", said)
                 await asyncio.sleep(WAIT_S)
 
     async def caught_up(self) -> None:

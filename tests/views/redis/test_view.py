@@ -296,6 +296,22 @@ def test_who_was_cut_out_meanwhile_cannot_write_past_the_other(server: RedisServ
     together(one, story=story)
 
 
+def test_who_takes_over_from_somebody_who_had_less_writes_it_all(server: RedisServer) -> None:
+    shards = a_market()
+    one = One(server, shards, run="one")
+
+    async def story() -> None:
+        with closing(server.client) as client:
+            shards.tick(50)
+            await one.turn()
+            client.flushall()
+            client.set(one.keys.marker, Marker("tickgate", "", 7, {("last_update", 0): 1}).encoded())
+            await one.turn()
+            assert in_redis(client) == shards.expected()
+
+    together(one, story=story)
+
+
 def test_the_view_of_another_environment_is_left_alone(server: RedisServer) -> None:
     shards = a_market()
     one = One(server, shards, view_of="staging.tickgate")
