@@ -1,7 +1,7 @@
 """The last bucket of every pair as columns, and which of them Redis does not hold yet.
 
 A pair is one number: the strategy in the upper half and the ticker in the lower, so that in ascending order those of
-a strategy lie together. A pair takes 17 bytes; a bucket only ever rises, so rows may come twice and in any order.
+a strategy lie together. A pair takes 17 bytes. A bucket only ever rises: runs of rows may come twice, in any order.
 """
 
 from typing import Final
@@ -39,12 +39,11 @@ class Pairs:
         return len(self.numbers)
 
     def put(self, strategy: Int32s, ticker: Int64s, bucket_ms: Int64s, to_write: Bools) -> None:
-        """Take last buckets; where `to_write` is false, Redis holds them already."""
+        """Take last buckets, of each pair one; where `to_write` is false, Redis holds them already."""
         numbers = strategy.astype(np.int64) << _TICKER_BITS | ticker
-        order = np.lexsort((bucket_ms, numbers))
+        order = np.argsort(numbers)
         numbers, bucket_ms, to_write = numbers[order], bucket_ms[order], to_write[order]
-        last = np.append(numbers[1:] != numbers[:-1], [True] * bool(len(numbers)))
-        numbers, bucket_ms, to_write = numbers[last], bucket_ms[last], to_write[last]
+        assert (numbers[1:] > numbers[:-1]).all(), "a row holds a strategy once, and a ticker has one row"
         at = np.searchsorted(self.numbers, numbers)
         there = np.zeros(len(numbers), np.bool_)
         inside = at < len(self.numbers)

@@ -4,15 +4,16 @@ One `turn` looks at the marker, works in what has come, and writes what is missi
 turn begins by looking again, so it does not matter what became of a transaction that nobody answered.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, Protocol
 
 from streams.errors import InputError, shortened
 from streams.views.redis.held import EVERYTHING, Held
 from streams.views.redis.keys import Keys
 from streams.views.redis.marker import Marker, Positions
-from streams.views.redis.wire import Command, MovedOnError
+from streams.views.redis.wire import NOTHING, Command, MovedOnError, Packed
 from streams.views.redis.writing import parts
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,8 @@ class Transactions(Protocol):
     async def watched(self, key: str) -> bytes | None:
         """What a key holds; the transaction that follows counts only if it still does."""
 
-    async def transaction(self, commands: list[Command]) -> None:
-        """All or none."""
+    async def transaction(self, commands: Sequence[Command], *, also: Packed = NOTHING, then: str = "") -> bytes | None:
+        """All or none; what the key `then` holds behind it, watched again."""
 
 
 class Told(Protocol):
@@ -81,14 +82,25 @@ class View:
             return False
         positions = self._held.gather(EVERYTHING if self._began else self._shown)
         self._began = True
-        for part in parts(self._held, self._keys, self._most):
-            await self._write(part.commands, self._shown)
-            part.written()
-            self._told.written(part.size)
-            await self._look_again()
-        await self._write([], positions)
+        await self._write_parts()
+        await self._write(NOTHING, positions)
         self._shown = self.positions = positions
         return True
+
+    async def _write_parts(self) -> None:
+        """Write what is missing; while Redis is at one part, the next is laid out."""
+        left = parts(self._held, self._keys, self._most)
+        part = next(left, None)
+        while part is not None:
+            writing = asyncio.create_task(self._write(part.packed, self._shown))
+            try:
+                await asyncio.sleep(0)  # it is sent
+                following = next(left, None)
+            finally:
+                await writing
+            part.written()
+            self._told.written(part.size)
+            part = following
 
     async def let_go(self) -> None:
         """Say in Redis that nobody follows from here; the next one need not wait."""
@@ -139,16 +151,16 @@ class View:
         self._others_looks += 1
         return self._others_looks >= LOOKS_AT_LEAST and self._now_s() - self._others_since_s >= STALE_S
 
-    async def _look_again(self) -> None:
-        if await self._wire.watched(self._keys.marker) != self._last:
-            raise MovedOnError("the marker is another one")
-
-    async def _write(self, commands: list[Command], positions: Positions) -> None:
+    async def _write(self, packed: Packed, positions: Positions) -> None:
+        """Write something, and the marker; it must be ours still behind that."""
         self._step += 1
         marker = Marker(self._view_of, self._run, self._step, positions).encoded()
         self._attempted = marker
-        await self._wire.transaction([*commands, ("SET", self._keys.marker, marker)])
+        key = self._keys.marker
+        found = await self._wire.transaction([("SET", key, marker)], also=packed, then=key)
         self._last, self._attempted = marker, None
+        if found != marker:
+            raise MovedOnError("the marker is another one")
 
     def _refuse(self, marker: Marker) -> NoReturn:
         problem = f"holds the view of {shortened(marker.view_of)}, and this is {shortened(self._view_of)}"

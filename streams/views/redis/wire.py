@@ -8,13 +8,12 @@ the next of the addresses, or to where a cluster says that the key has moved.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hiredis
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as GoneError
 from redis.exceptions import ExecAbortError, MovedError, RedisError, ResponseError
 
 Command = Sequence[str | bytes | int]
@@ -22,6 +21,22 @@ Command = Sequence[str | bytes | int]
 PROTOCOL: Final = 2
 TROUBLES: Final = (RedisError, OSError, TimeoutError)
 """All that Redis, or the way there, may do to us."""
+
+
+class Packed(NamedTuple):
+    """Commands as they are sent."""
+
+    data: bytes
+    size: int
+
+
+NOTHING: Final = Packed(b"", 0)
+
+
+def pack(commands: Sequence[Command]) -> Packed:
+    """Lay commands out."""
+    one: Any = hiredis.pack_command  # typed for a tuple of one
+    return Packed(b"".join(one(tuple(command)) for command in commands), len(commands))
 
 
 class MovedOnError(RedisError):
@@ -40,26 +55,31 @@ class Wire:
     async def watched(self, key: str) -> bytes | None:
         """What a key holds; the transaction that follows counts only if it still does."""
         async with asyncio.timeout(self._timeout_s):
-            connection = await self._connected()
-            *_, found = await self._ask(connection, [("UNWATCH",), ("WATCH", key), ("GET", key)])
+            _, _, found = await self._ask(await self._connected(), pack([("UNWATCH",), *_look(key)]))
         return None if found is None else bytes(found)
 
-    async def transaction(self, commands: Sequence[Command]) -> None:
-        """All commands or none; raises `MovedOnError` where the watched key has changed."""
+    async def transaction(self, commands: Sequence[Command], *, also: Packed = NOTHING, then: str = "") -> bytes | None:
+        """All commands or none; raises `MovedOnError` where the watched key has changed.
+
+        `also` comes before them. Returns what the key `then` holds behind it, which is watched from there on.
+        """
+        looks = _look(then) if then else []
         async with asyncio.timeout(self._timeout_s):
-            connection = await self._connected()
-            *_, done = await self._ask(connection, [("MULTI",), *commands, ("EXEC",)])
+            packed = [pack([("MULTI",)]), also, pack([*commands, ("EXEC",), *looks])]
+            answers = await self._ask(await self._connected(), *packed)
+        done = answers[-1 - len(looks)]
         if done is None:
             raise MovedOnError("the watched key was written by somebody else")
         for answer in done:
             if isinstance(answer, Exception):  # such as a key of another type; the others have been carried out
                 await self.close()
                 raise answer
+        return bytes(answers[-1]) if looks and answers[-1] is not None else None
 
     async def ask(self, *command: str | bytes | int) -> Any:  # noqa: ANN401 - whatever it answers
         """One command by itself."""
         async with asyncio.timeout(self._timeout_s):
-            (answer,) = await self._ask(await self._connected(), [command])
+            (answer,) = await self._ask(await self._connected(), pack([command]))
         return answer
 
     async def close(self) -> None:
@@ -78,7 +98,8 @@ class Wire:
     async def _connected(self) -> Any:  # noqa: ANN401 - redis-py's
         if self._connection is None:
             retry = Retry(NoBackoff(), 0)  # whoever uses this begins anew, and knows from where
-            options: dict[str, Any] = {"socket_timeout": self._timeout_s, "socket_connect_timeout": self._timeout_s}
+            # No time-out for each answer: that is most of what it costs to read one, and one holds for them all.
+            options: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": self._timeout_s}
             pool: Any = ConnectionPool.from_url(self._urls[self._at], retry=retry, protocol=PROTOCOL, **options)
             connection = pool.make_connection()
             if self._moved:
@@ -87,17 +108,16 @@ class Wire:
             await connection.connect()
         return self._connection
 
-    async def _ask(self, connection: Any, commands: Sequence[Command]) -> list[Any]:  # noqa: ANN401 - redis-py's
+    async def _ask(self, connection: Any, *packed: Packed) -> list[Any]:  # noqa: ANN401 - redis-py's
         """Send all, and read as many answers. The first refusal is raised when all have been read."""
-        pack: Any = hiredis.pack_command  # typed for a tuple of one
-        packed = b"".join(pack(tuple(command)) for command in commands)
-        await connection.send_packed_command([packed], check_health=False)
+        await connection.send_packed_command([each.data for each in packed], check_health=False)
         answers: list[Any] = []
         refused: ResponseError | None = None
-        for _ in commands:
+        for _ in range(sum(each.size for each in packed)):
             try:
-                answers.append(await connection.read_response(disconnect_on_error=True))
+                answers.append(await connection.read_response())
             except ResponseError as error:
+                answers.append(None)
                 if refused is None or isinstance(refused, ExecAbortError):
                     refused = error
         if refused is not None:
@@ -105,4 +125,5 @@ class Wire:
         return answers
 
 
-__all__ = ["TROUBLES", "Command", "GoneError", "MovedOnError", "Wire"]
+def _look(key: str) -> list[Command]:
+    return [("WATCH", key), ("GET", key)]

@@ -1,7 +1,7 @@
 """What is to be written, as transactions of a bounded size; each clears its flags once Redis has it.
 
     for part in parts(held, keys, 5_000):
-        await wire.transaction([*part.commands, marker])
+        await wire.transaction([marker], also=part.packed)
         part.written()
 
 A universe is replaced whole, in one transaction however large it is, so that nobody reads half of one.
@@ -18,7 +18,7 @@ from streams.core.columns import Int64s
 from streams.views.redis.held import Held
 from streams.views.redis.keys import Keys
 from streams.views.redis.pairs import Bools
-from streams.views.redis.wire import Command
+from streams.views.redis.wire import Command, Packed, pack
 
 MEMBERS_AT_ONCE: Final = 10_000
 """Of one command that fills a set."""
@@ -27,7 +27,7 @@ MEMBERS_AT_ONCE: Final = 10_000
 class Part(NamedTuple):
     """Some commands, how many things they write, and what to do once they count."""
 
-    commands: list[Command]
+    packed: Packed
     size: int
     written: Callable[[], None]
 
@@ -47,7 +47,7 @@ def _strategies(held: Held, keys: Keys, most: int) -> Iterator[Part]:
 
     def part() -> Part:
         done = numbers.copy()
-        return Part(commands.copy(), count, lambda: held.strategies_to_write.difference_update(done))
+        return Part(pack(commands), count, lambda: held.strategies_to_write.difference_update(done))
 
     for number in left:
         strategy_id = held.ids[number]
@@ -75,14 +75,14 @@ def _updates(held: Held, keys: Keys, most: int) -> Iterator[Part]:
         command: list[str | bytes | int] = ["ZADD", keys.updates, "GT"]
         for number, ts_ms in zip(which.tolist(), held.update_ms[which].tolist(), strict=True):
             command += (ts_ms, held.names[number])
-        yield Part([command], len(which), partial(_clear, held.updates_to_write, which))
+        yield Part(pack([command]), len(which), partial(_clear, held.updates_to_write, which))
 
 
 def _buckets(held: Held, keys: Keys, most: int) -> Iterator[Part]:
     left = held.pairs_left()
     for first in range(0, len(left), most):
         which = left[first : first + most]
-        yield Part(_hashes(held, keys, which), len(which), partial(_clear, held.pairs.to_write, which))
+        yield Part(pack(_hashes(held, keys, which)), len(which), partial(_clear, held.pairs.to_write, which))
 
 
 def _hashes(held: Held, keys: Keys, which: Int64s) -> list[Command]:

@@ -118,7 +118,7 @@ def test_it_follows_and_reconciles_as_the_readme_says(place: Place, server: Redi
 def in_redis_keys(client: Any) -> dict[str, Any]:
     """Everything, as it stands."""
     kinds = {"zset": lambda key: client.zrange(key, 0, -1, withscores=True), "set": client.smembers}
-    return {k: kinds.get(client.type(k), client.get if "VIEW" in k else client.hgetall)(k) for k in client.keys()}
+    return {k: kinds.get(client.type(k), client.get if "VIEW" in k else client.hgetall)(k) for k in client.scan_iter()}
 
 
 def follows_live(place: Place, client: Any) -> None:

@@ -216,13 +216,14 @@ class Dying(Wire):
         super().__init__([url], 5.0)
         self.lives, self.before = lives, before
 
-    async def transaction(self, commands: Any) -> None:
+    async def transaction(self, commands: Any, **more: Any) -> bytes | None:
         self.lives -= 1
         if self.lives == 0 and self.before:
             raise ConnectionError("cut off before")
-        await super().transaction(commands)
+        found = await super().transaction(commands, **more)
         if self.lives == 0:
             raise ConnectionError("cut off behind")
+        return found
 
 
 @pytest.mark.parametrize("before", [True, False])
