@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -52,6 +53,7 @@ THEIR_WAYS: Final = {"1 connection, 500 at once": ("1", "500"), "50 connections,
 THEIR_UPDATE: Final = ("HSET", "STRAT:s__rand_int__:LAST", "T__rand_int__", "1760000000000")
 RATE: Final = re.compile(r"([\d.]+) requests per second")
 
+OWN_CPU: Final = "the view following, by the processor time of its process alone"
 FILLED, FOLLOWED = "the view filled anew", "the view following"
 
 
@@ -105,14 +107,14 @@ class Ours:
             told=self.counts,
         )
 
-    async def rate(self, runs: list[list[RawRun]]) -> float:
+    async def rate(self, runs: list[list[RawRun]], clock: Callable[[], float] = time.perf_counter) -> float:
         """Updates a second, while it is told of one step after the other."""
-        before, began = self.counts.writes, time.perf_counter()
+        before, began = self.counts.writes, clock()
         for step in runs:
             for run in step:
                 self.held.take_rows(run.topic, run)
             await self.view.turn()
-        return (self.counts.writes - before) / (time.perf_counter() - began)
+        return (self.counts.writes - before) / (clock() - began)
 
 
 def report(seed: int, rounds: int) -> list[str]:
@@ -136,6 +138,7 @@ async def measured(server: RedisServer, market: Market, path: str, rounds: int) 
     await ours.rate([market.step()])
     for number in range(rounds):
         rates = {FOLLOWED: await ours.rate([market.step() for _ in range(STEPS)])}
+        rates[OWN_CPU] = await ours.rate([market.step() for _ in range(STEPS)], time.process_time)
         with server.client as client:
             client.flushall()
         rates[FILLED] = await ours.rate([[]])
@@ -163,11 +166,11 @@ def theirs(path: str, port: int, connections: str, at_once: str) -> float:
 def described(market: Market, found: list[Round], rounds: int) -> list[str]:
     """The lines."""
     lines = [f"redis: {len(market.strategies):,} strategies of 100 tickers, {rounds} rounds"]
-    for name in (FOLLOWED, FILLED, *THEIR_WAYS):
+    for name in (FOLLOWED, OWN_CPU, FILLED, *THEIR_WAYS):
         rate = rates_of(found, name)
         assert rate is not None, "every round has it"
         whose = f"  redis-benchmark, {name}" if name in THEIR_WAYS else f"  {name}"
-        bound = "" if name in THEIR_WAYS else f" (bound {BOUND:,})"
+        bound = "" if name not in {FOLLOWED, FILLED} else f" (bound {BOUND:,})"
         lines.append(
             f"{whose}: {rate.median:,.0f} updates/s at the median, {rate.least:,.0f} to {rate.most:,.0f}{bound}"
         )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streams.core.asked import Asked
 from streams.errors import InputError
+from streams.redis_settings import RedisSettings
 from streams.settings import KNOWN, Settings, describe, markdown_table
 from streams.topic_names import INPUTS, OUTPUTS
 
@@ -46,6 +47,15 @@ OTHERS = {
     "TICKGATE_CHECKPOINT_MS": ("0", 0),
     "TICKGATE_CHECKPOINT_TIMEOUT_MS": ("1000", 1_000),
     "TICKGATE_DISCOVERY_MIN_INTERVAL_MS": ("0", 0),
+    "TICKGATE_REDIS_URL": ("redis://a:1/0, rediss://b/1", "redis://a:1/0,rediss://b/1"),
+    "TICKGATE_REDIS_PREFIX": ("{tg}:", "{tg}:"),
+    "TICKGATE_REDIS_BATCH": ("1", 1),
+    "TICKGATE_REDIS_INTERVAL_MS": ("0", 0),
+    "TICKGATE_REDIS_TIMEOUT_MS": ("100", 100),
+    "TICKGATE_REDIS_LUA_THRESHOLD": ("0", 0),
+    "TICKGATE_REDIS_CLEANUP_FIRST_MS": ("0", 0),
+    "TICKGATE_REDIS_CLEANUP_EVERY_MS": ("1", 1),
+    "TICKGATE_REDIS_RETENTION_DAYS": ("1", 1),
 }
 """Each variable with a text that is not its default, and the value."""
 
@@ -155,7 +165,26 @@ def test_nor_is_the_key_of_a_feed() -> None:
 
 
 def test_every_field_is_known_in_the_order_of_the_fields() -> None:
-    assert list(KNOWN) == [field.name for field in fields(Settings)]
+    of_redis = [field.name for field in fields(RedisSettings)]
+    own = [field.name for field in fields(Settings) if field.name not in of_redis]
+    assert list(KNOWN) == [*own, *of_redis]
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:6379", "http://a", "redis://", "redis://a:x/0", "redis://a/b", "redis://a,"]
+)
+def test_what_is_no_address_of_redis_is_refused(text: str) -> None:
+    error = refused({"TICKGATE_REDIS_URL": text})
+    assert error.problem.endswith("is no address of Redis")
+    assert error.remedy == "write such as redis://127.0.0.1:6379/0, several with commas"
+
+
+def test_the_passwords_of_redis_are_not_shown() -> None:
+    settings = Settings.read({"TICKGATE_REDIS_URL": "redis://me:Secret@a:1/0,redis://:Secret@b/0"})
+    assert "Secret" not in f"{settings} {settings!r} {settings.shown()}"
+    assert settings.shown()["TICKGATE_REDIS_URL"] == "redis://***@a:1/0,redis://***@b/0"
+    assert settings.redis_urls == ["redis://me:Secret@a:1/0", "redis://:Secret@b/0"]
+    assert "Secret" not in str(refused({"TICKGATE_REDIS_URL": "redis://me:Secret@a:x/0"}))
 
 
 def test_every_default_is_what_its_own_text_would_give() -> None:
