@@ -28,6 +28,7 @@ from streams.setting_readers import (
     switch,
     url,
     whole_number,
+    without_password,
 )
 from streams.topic_names import TopicNames
 
@@ -40,8 +41,6 @@ _FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_(
 _LINK: Final = re.compile(r"(tcp|udp|sctp)://.*")
 """What Kubernetes adds for every Service of the namespace: one named `tickgate-x` gives TICKGATE_X_SERVICE_HOST and
 TICKGATE_X_PORT=tcp://...; none of it is a setting of ours."""
-
-_PASSWORD: Final = re.compile(r"[^/]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,6 @@ _GUARANTEE: Final = choice("exactly_once", "at_least_once")
 _LEVEL: Final = choice("debug", "info", "warning", "error")
 _PROTOCOL: Final = choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISM: Final = choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-_PACE: Final = whole_number(0, 10_000)
 _PACES: Final = "{exactly_once} or, at least once, {at_least_once}".format(**PACES_MS)
 _WINDOW: Final = whole_number(0, MAX_COALESCE_MS)
 _DAY: Final = whole_number(0, 86_400_000)
@@ -193,7 +191,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "checkpoint_max_ticks": (whole_number(1, 1 << 22), "a checkpoint with so many ticks takes no further run"),
     "checkpoint_max_runs": (whole_number(1, 1_024), "runs of a shard that wait here; more are left with the broker"),
     "checkpoint_max_bytes": (whole_number(1 << 16, 1 << 30), "bytes of ticks of a shard that wait here; as above"),
-    "checkpoint_ms": (_PACE, f"least time between two transactions of a shard; if not set, {_PACES}"),
+    "checkpoint_ms": (whole_number(0, 10_000), f"least time between two transactions of a shard; if not set, {_PACES}"),
     "checkpoint_timeout_ms": (whole_number(1_000, 900_000), "after so long the broker gives a transaction up"),
     "discovery_min_interval_ms": (_DAY, "least event time between two changes of a universe by what workers report"),
     "security_protocol": (_PROTOCOL, "how Kafka is talked to; or `SSL`, `SASL_PLAINTEXT`, `SASL_SSL`"),
@@ -245,7 +243,7 @@ def _read_one(known: Known, text: str) -> Any:  # noqa: ANN401 - any type
         problem, _, remedy = str(error).partition("; ")
         if _LINK.fullmatch(text):
             remedy += "; Kubernetes set this for a Service of that name: put enableServiceLinks: false into the pod"
-        raise InputError(known.variable, f"{shortened(_PASSWORD.sub('***@', text))} {problem}", remedy) from error
+        raise InputError(known.variable, f"{shortened(without_password(text))} {problem}", remedy) from error
 
 
 def _check_heartbeat(settings: Settings) -> None:
@@ -298,5 +296,5 @@ def _as_text(value: Any) -> str:  # noqa: ANN401 - any type
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return _PASSWORD.sub("***@", value)
+        return without_password(value)
     return "" if value is None else str(value)
