@@ -18,6 +18,8 @@ from streams.kafka.kafka_jars import Unavailable, cache_folder
 NAME: Final = "redis-server"
 INSTALL_TIMEOUT_S: Final = 300
 UP_S: Final = 20.0
+HIGHEST_PORT: Final = 55_535
+"""A node of a cluster talks to others 10,000 above its port."""
 
 
 def find_redis_server() -> str:
@@ -119,6 +121,9 @@ class RedisServer:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    while True:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = int(found.getsockname()[1])
+        if port <= HIGHEST_PORT:
+            return port

@@ -173,7 +173,7 @@ def test_full(start_redis: StartRedis, caplog: pytest.LogCaptureFixture) -> None
 
 def test_its_replica_promoted(start_redis: StartRedis) -> None:
     """The replica was cut off for a while, and has not all; the old one comes back as nobody asks for it."""
-    server, replica = start_redis(), start_redis()
+    server, replica = start_redis("--repl-diskless-sync-delay", "0"), start_redis()
 
     async def hurt(_: Stage) -> RedisServer:
         with closing(replica.client) as client, closing(server.client) as old:
