@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from streams.core.columns import Bytes, Int32s, Int64s
-from streams.core.jit import compiled
+from streams.core.jit import compiled, letting_go
 from streams.core.limits import (
     MAX_CONDITION_CODE,
     MAX_CONDITIONS,
+    MAX_SCHEMA_DEPTH,
     MAX_TICKER_BYTES,
     MAX_TS_MS,
     MAX_VALUE_BYTES,
@@ -147,6 +148,13 @@ def insert_name(number: int, names: Names) -> None:
     while names.slots[slot] >= 0:
         slot = (slot + 1) & (len(names.slots) - 1)
     names.slots[slot] = number
+
+
+@compiled
+def insert_names(first: int, end: int, names: Names) -> None:
+    """The same for several, by their numbers."""
+    for number in range(first, end):
+        insert_name(number, names)
 
 
 @compiled
@@ -365,6 +373,13 @@ def decode(
 
 
 @compiled
+def find_again(data: Bytes, which: Int64s, names: Names, out: Decoded) -> None:
+    """Look up the tickers of some values once more: they may have got numbers meanwhile."""
+    for i in which:
+        out.ticker[i] = find_name(data, out.name_start[i], out.name_length[i], names)
+
+
+@letting_go
 def judge_codes(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: bool, moves_price: Bytes) -> None:
     """Whether each tick may move the price, from condition codes in columns."""
     start = 0
@@ -376,3 +391,10 @@ def judge_codes(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: boo
                 moves = 0
         moves_price[i] = moves
         start = ends[i]
+
+
+def decoded_columns(size: int) -> Decoded:
+    """Room for `size` values."""
+    narrow, wide, byte = np.int32, np.int64, np.uint8
+    kinds = (narrow, wide, byte, byte, wide, narrow)
+    return Decoded._make([*(np.empty(size, kind) for kind in kinds), np.empty(MAX_SCHEMA_DEPTH + 1, wide)])

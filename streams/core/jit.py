@@ -15,14 +15,34 @@ to four times as long; it brought no throughput. ARCHITECTURE.md has the figures
 """
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_compiler = cast("Callable[..., Callable[[F], F]]", numba.njit)
+
 
 def compiled(function: F) -> F:
     """Compile on the first call, and keep the machine code on disk."""
-    compiler = cast("Callable[..., Callable[[F], F]]", numba.njit)
-    return compiler(cache=True, _nrt=False)(function)
+    return _compiler(cache=True, _nrt=False)(function)
+
+
+def letting_go(function: F) -> F:
+    """The same; and other threads run meanwhile. For calls of milliseconds alone."""
+    return _compiler(cache=True, _nrt=False, nogil=True)(function)
+
+
+def also_letting_go(function: F, name: str) -> F:
+    """A compiled function once more, under this name, and other threads run meanwhile.
+
+    Only what is called is compiled, so whoever calls one of the two does not wait for the other. The compiler's cache
+    knows functions by their names.
+    """
+    plain = cast("FunctionType", vars(function).get("py_func", function))
+    code = plain.__code__.replace(co_name=name, co_qualname=name)
+    again = FunctionType(code, plain.__globals__, name, plain.__defaults__, plain.__closure__)
+    again.__module__, again.__qualname__ = plain.__module__, name
+    return letting_go(cast("F", again))

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from streams.core.columns import Batch, Columns, Counters, FireColumns, Int32s, RuleColumns, Scalars, TickerColumns
-from streams.core.jit import compiled
+from streams.core.jit import also_letting_go, compiled
 from streams.core.limits import FOREVER, NEVER
 
 CLOCK: Final = -2
@@ -410,3 +410,7 @@ def step(
     elif not look_at_all(columns, batch, pair_fires):
         return LOOK_AT_ALL
     return DONE
+
+
+long_step = also_letting_go(step, "long_step")
+"""For so many ticks that other threads should run meanwhile."""

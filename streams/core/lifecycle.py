@@ -166,8 +166,8 @@ def problems(strategy: Strategy) -> list[str]:
 
 def _first_ticker_problem(universe: Collection[str]) -> list[str]:
     """One problem is told, the first by name, so that the message is short and always the same."""
-    lengths = {0, *map(len, universe)} if "" not in universe else {MAX_TICKER_BYTES + 1}
-    if max(lengths) <= MAX_TICKER_BYTES and all(map(str.isascii, universe)):
+    # The texts as one: to ask each of a million costs three times as much.
+    if "" not in universe and max(map(len, universe), default=0) <= MAX_TICKER_BYTES and "".join(universe).isascii():
         return []  # as good as always: a million tickers pass here when a worker starts
     bad = [ticker for ticker in universe if _text_problems("", ticker, MAX_TICKER_BYTES)]
     return _text_problems("universe: ticker", min(bad), MAX_TICKER_BYTES) if bad else []

@@ -1,24 +1,33 @@
 """Numbers for the tickers that a batch of values names for the first time."""
 
+from typing import Final
+
 import numpy as np
 
 from streams.core import kernel
 from streams.core.columns import Bytes
-from streams.core.decode import FAULT, UNKNOWN, Decoded
+from streams.core.decode import FAULT, UNKNOWN, Decoded, find_again
 from streams.core.index import Index
 from streams.core.tickers import TooManyTickersError
+
+AT_ONCE: Final = 1 << 10
+"""Values that are looked at one by one; what has a number after those is found by compiled code."""
 
 
 def number_new_names(index: Index, data: Bytes, out: Decoded) -> None:
     """Give a number to each ticker met for the first time that may move the price."""
     numbers: dict[bytes, tuple[int, int]] = {}
     new = np.flatnonzero((out.ticker == UNKNOWN) & (out.fault == FAULT.NONE) & (out.moves_price == 1))
-    for i in new.tolist():
-        start = int(out.name_start[i])
-        name = data[start : start + int(out.name_length[i])].tobytes()
-        if name not in numbers:
-            numbers[name] = _number(index, name)
-        out.ticker[i], out.fault[i] = numbers[name]
+    while len(new):
+        for i in new[:AT_ONCE].tolist():
+            start = int(out.name_start[i])
+            name = data[start : start + int(out.name_length[i])].tobytes()
+            if name not in numbers:
+                numbers[name] = _number(index, name)
+            out.ticker[i], out.fault[i] = numbers[name]
+        new = new[AT_ONCE:]
+        find_again(data, new, index.tickers.names, out)
+        new = new[out.ticker[new] == UNKNOWN]
     out.ticker[out.fault != FAULT.NONE] = kernel.NO_TICK
 
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from streams.core.columns import Int32s
-from streams.core.jit import compiled
+from streams.core.columns import Fires, Int32s
+from streams.core.jit import compiled, letting_go
 
 FEW: Final = 64
 """So many new ids are put in among those that stand in order; for more, all are put in order anew."""
@@ -80,8 +80,25 @@ def _put_in_order(tick: Int32s, strategy: Int32s, rank: Int32s, ends: Int32s, or
         start = ends[i]
 
 
+@letting_go
+def _lay_in_order(fires: Fires, rank: Int32s, ends: Int32s, order: Int32s, out: Fires) -> None:
+    """Write the fires down in their order."""
+    _put_in_order(fires.tick, fires.strategy, rank, ends, order)
+    for at in range(len(order)):
+        fire = order[at]
+        out.tick[at], out.strategy[at], out.ticker[at] = fires.tick[fire], fires.strategy[fire], fires.ticker[fire]
+        out.bucket_ms[at], out.ts_ms[at] = fires.bucket_ms[fire], fires.ts_ms[fire]
+
+
 def order_of(tick: Int32s, strategy: Int32s, rank: Int32s, ticks: int) -> Int32s:
     """The order that puts fires by their tick, then by the rank of their strategy."""
     order = np.empty(len(tick), np.int32)
     _put_in_order(tick, strategy, rank, np.zeros(ticks + 1, np.int32), order)
     return order
+
+
+def in_order(fires: Fires, rank: Int32s, ticks: int) -> Fires:
+    """The fires of so many ticks by their tick, then by the rank of their strategy."""
+    out = Fires._make(map(np.empty_like, fires))
+    _lay_in_order(fires, rank, np.zeros(ticks + 1, np.int32), np.empty(len(fires.tick), np.int32), out)
+    return out

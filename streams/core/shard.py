@@ -27,15 +27,16 @@ from streams.core.columns import (
     larger,
 )
 from streams.core.conditions import ConditionTable
-from streams.core.decode import UNKNOWN, Decoded, decode, judge_codes
+from streams.core.decode import UNKNOWN, decode, decoded_columns, judge_codes
 from streams.core.events import Fire, Mode, Strategy
 from streams.core.flags import SHADOW, UPDATE_TRACKING, Flags
 from streams.core.gathered import Gathered
 from streams.core.index import Index, Owns
 from streams.core.lifecycle import Settled, Verdict
-from streams.core.limits import FOREVER, MAX_SCHEMA_DEPTH, NEVER
+from streams.core.limits import FOREVER, NEVER
 from streams.core.new_names import number_new_names
-from streams.core.order import Ranks, order_of
+from streams.core.numbered import Numbered
+from streams.core.order import Ranks, in_order
 from streams.core.shadow import Shadow
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tick_columns import clock_ticks, part_of, reaches
@@ -60,15 +61,20 @@ class Shard:
         owns: Owns = None,
         is_home: Owns = None,
         alone: bool = True,
+        long_steps: bool = False,
     ) -> None:
-        """Make an empty one. One that is not alone leaves it to others when strategies turn: see `turns.py`."""
+        """Make an empty one. One that is not alone leaves it to others when strategies turn: see `turns.py`.
+
+        `long_steps`: other threads run while a step does, and its room is kept; for replays.
+        """
         self.conditions = conditions
         self.index = Index(default_mode, owns, is_home, alone=alone)
         self.gathered = Gathered(self.index)
         self._tracked = self._tracked_unless_flagged = tracked
+        self._kernel_step, self._kept_fires = (kernel.long_step, FOREVER) if long_steps else (kernel.step, KEPT_FIRES)
         self._level_fires = fire_columns(0)
         self._pair_fires = fire_columns(FIRST_FIRES)
-        self._ranks = Ranks()
+        self._ranks, self._numbered = Ranks(), Numbered(self.index.tickers)
         self._rounds = Rounds(self.index)
         self._compared_unless_flagged = False
         self.shadow: Shadow | None = None
@@ -197,7 +203,7 @@ class Shard:
             columns.scalars[scalar] = 0
         phase = kernel.OBSERVE
         while (
-            phase := kernel.step(columns, batch, self._tracked, phase, self._level_fires, self._pair_fires)
+            phase := self._kernel_step(columns, batch, self._tracked, phase, self._level_fires, self._pair_fires)
         ) != kernel.DONE:
             self._grow(columns, phase)
         if self.shadow is not None:
@@ -225,7 +231,7 @@ class Shard:
         if not pairs and not levels:
             return NO_FIRES
         fires = FireColumns._make(column[:pairs] for column in self._pair_fires)
-        if len(fires.tick) > KEPT_FIRES:
+        if len(fires.tick) > self._kept_fires:
             self._pair_fires = fire_columns(FIRST_FIRES)
         else:
             fires = FireColumns._make(column.copy() for column in fires)
@@ -238,8 +244,7 @@ class Shard:
 
     def in_order(self, fires: Fires, ticks: int) -> Fires:
         """The fires of a step over so many ticks by tick, and by strategy id within one tick."""
-        order = order_of(fires.tick, fires.strategy, self.rank(), ticks)
-        return Fires._make(column[order] for column in fires)
+        return in_order(fires, self.rank(), ticks)
 
     @property
     def strategy_ids(self) -> list[str]:
@@ -266,11 +271,13 @@ class Shard:
     def from_columns(
         self, names: list[str], name_of: Int32s, ts_ms: Int64s, codes: Int32s, code_ends: Int64s
     ) -> tuple[Ticks, list[int]]:
-        """Ticks whose tickers are indexes into `names`; and which of them are left out, for want of room."""
+        """Ticks whose tickers are indexes into `names`; and which of them are left out, for want of room.
+
+        The names may be more than those of the ticks, and become more from call to call: see `numbered.py`.
+        """
         moves_price = np.empty(len(ts_ms), np.uint8)
         judge_codes(codes, code_ends, self.conditions.blocks, self.conditions.unlisted_blocks, moves_price)
-        numbers = self.index.tickers.numbers_if_room(names)
-        ticker = numbers[name_of]
+        ticker = self._numbered.of(names, name_of)
         refused = np.flatnonzero(ticker == UNKNOWN)
         ticker[refused] = kernel.NO_TICK
         return Ticks(ticker, ts_ms, moves_price), refused.tolist()
@@ -287,13 +294,6 @@ class Shard:
         return Ticks(out.ticker, out.ts_ms, out.moves_price), out.fault
 
 
-def decoded_columns(size: int) -> Decoded:
-    """Room for `size` values."""
-    narrow, wide, byte = np.int32, np.int64, np.uint8
-    kinds = (narrow, wide, byte, byte, wide, narrow)
-    return Decoded._make([*(np.empty(size, kind) for kind in kinds), np.empty(MAX_SCHEMA_DEPTH + 1, wide)])
-
-
 NO_FIRES: Final = Fires._make(np.zeros(0, kind) for kind in (np.int32, np.int32, np.int32, np.int64, np.int64))
 
-__all__ = ["EVERY_TICKER", "NO_FIRES", "Fires", "Shard", "Ticks", "decoded_columns"]
+__all__ = ["EVERY_TICKER", "NO_FIRES", "Fires", "Shard", "Ticks"]

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 
 from streams.core.columns import Int32s, column_bytes, grown
-from streams.core.decode import UNKNOWN, Names, insert_name
+from streams.core.decode import UNKNOWN, Names, insert_names
 from streams.core.limits import MAX_TICKER_BYTES, MAX_TICKERS
 
 FIRST_SIZE: Final = 256
@@ -44,17 +45,17 @@ class Tickers:
     def number(self, name: str) -> int:
         """The number of a name, the next free one where it is new."""
         number = self.by_name.get(name)
-        return self._add(name) if number is None else number
+        return self._add([name]) if number is None else number
 
     def numbers(self, names: Collection[str]) -> Int32s:
         """The numbers of several names, or an error and none of them new. New ones are numbered by their order."""
         try:
             return np.fromiter(map(self.by_name.__getitem__, names), np.int32, len(names))
         except KeyError:
-            if self.count + len(set(names) - self.by_name.keys()) > self.limit:
+            new = sorted(set(names) - self.by_name.keys())
+            if self.count + len(new) > self.limit:
                 raise TooManyTickersError(self.limit) from None
-            for name in sorted(names):
-                self.number(name)
+            self._add(new)
             return np.fromiter(map(self.by_name.__getitem__, names), np.int32, len(names))
 
     def numbers_if_room(self, names: Sequence[str]) -> Int32s:
@@ -62,37 +63,40 @@ class Tickers:
         known = self.by_name
         with suppress(KeyError):  # all are known, as nearly always
             return np.fromiter(map(known.__getitem__, names), np.int32, len(names))
-        numbers = np.fromiter((known.get(name, UNKNOWN) for name in names), np.int32, len(names))
-        for at in np.flatnonzero(numbers == UNKNOWN).tolist():
-            with suppress(TooManyTickersError):
-                numbers[at] = self.number(names[at])
-        return numbers
+        new = list(dict.fromkeys(name for name in names if name not in known))
+        if room := max(self.limit - self.count, 0):
+            self._add(new[:room])
+        return np.fromiter((known.get(name, UNKNOWN) for name in names), np.int32, len(names))
 
     def all_names(self) -> list[str]:
         """Every name, in the order of the numbers."""
         return list(self.by_name)
 
-    def _add(self, name: str) -> int:
-        text = np.frombuffer(name.encode(), np.uint8)
-        if not 0 < len(text) <= MAX_TICKER_BYTES:
-            raise ValueError(f"a ticker of {len(text)} bytes; the limits are 1 and {MAX_TICKER_BYTES}")
-        if self.count == self.limit:
+    def _add(self, names: Sequence[str]) -> int:
+        """Number names that are new, in their order, or none of them; returns the last number."""
+        texts = [name.encode() for name in names]
+        for text in texts:
+            if not 0 < len(text) <= MAX_TICKER_BYTES:
+                raise ValueError(f"a ticker of {len(text)} bytes; the limits are 1 and {MAX_TICKER_BYTES}")
+        if self.count + len(texts) > self.limit:
             raise TooManyTickersError(self.limit)
-        number, start = self.count, self.used_bytes
-        self.count, self.used_bytes = number + 1, start + len(text)
-        names = self.names
-        rehash = 2 * self.count > len(names.slots)
-        slots = np.full(2 * len(names.slots), UNKNOWN, np.int32) if rehash else names.slots
-        self.names = names = Names(
-            slots,
-            grown(names.keys, self.count, 0),
-            grown(names.starts, self.count, 0),
-            grown(names.lengths, self.count, 0),
-            grown(names.arena, self.used_bytes, 0),
+        first, self.count = self.count, self.count + len(texts)
+        starts = [*accumulate(map(len, texts), initial=self.used_bytes)]
+        start, self.used_bytes = self.used_bytes, starts.pop()
+        new, old = slice(first, self.count), self.names
+        size = len(old.slots)
+        while 2 * self.count > size:
+            size *= 2
+        rehash = size > len(old.slots)
+        self.names = names_now = Names(
+            np.full(size, UNKNOWN, np.int32) if rehash else old.slots,
+            grown(old.keys, self.count, 0),
+            grown(old.starts, self.count, 0),
+            grown(old.lengths, self.count, 0),
+            grown(old.arena, self.used_bytes, 0),
         )
-        names.starts[number], names.lengths[number] = start, len(text)
-        names.arena[start : self.used_bytes] = text
-        for known in range(self.count) if rehash else (number,):
-            insert_name(known, names)
-        self.by_name[name] = number
-        return number
+        names_now.starts[new], names_now.lengths[new] = starts, [*map(len, texts)]
+        names_now.arena[start : self.used_bytes] = np.frombuffer(b"".join(texts), np.uint8)
+        insert_names(0 if rehash else first, self.count, names_now)
+        self.by_name.update(zip(names, range(first, self.count), strict=True))
+        return self.count - 1

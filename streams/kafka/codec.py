@@ -17,10 +17,9 @@ import numpy as np
 from fastavro.read import SchemaResolutionError
 
 from streams.core.columns import Int32s
-from streams.core.decode import FAULT, NO_PREFIX, PREFIX_BYTES, decode
+from streams.core.decode import FAULT, NO_PREFIX, PREFIX_BYTES, decode, decoded_columns
 from streams.core.limits import MAX_CONDITION_CODE, MAX_VALUE_BYTES
 from streams.core.plan import Schema, SchemaRefusedError, walk_plan
-from streams.core.shard import decoded_columns
 from streams.core.tickers import Tickers
 from streams.errors import shortened
 from streams.kafka import bad_values

@@ -21,10 +21,10 @@ import fastavro
 
 from streams.core import shard as shard_module
 from streams.core.conditions import ConditionTable
-from streams.core.decode import FAULT, Decoded, Names
+from streams.core.decode import FAULT, Decoded, Names, decoded_columns
 from streams.core.limits import MAX_CONDITIONS, MAX_TICKER_BYTES, MAX_TS_MS, MIN_TS_MS
 from streams.core.plan import decode_plan
-from streams.core.shard import Shard, decoded_columns
+from streams.core.shard import Shard
 from tests.core.avro_bytes import framed, number
 from tests.core.guard_pages import PAGE, Slots, guarded
 from tests.core.histories import BLOCKS

@@ -13,6 +13,7 @@ from tests.house.tree import Module
 COMPILERS = frozenset(
     {
         "streams.core.jit.compiled",
+        "streams.core.jit.letting_go",
         *(f"numba.{name}" for name in ("cfunc", "guvectorize", "jit", "njit", "stencil", "vectorize")),
     }
 )

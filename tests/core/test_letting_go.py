@@ -1,0 +1,29 @@
+"""What a replay calls lets go of the interpreter's lock; what a worker calls, for microseconds, does not."""
+
+import pytest
+
+from streams.core import decode, kernel, numbered, order
+from streams.core.shard import Shard
+from tests.core.histories import CONDITIONS
+
+
+def lets_go(function: object) -> bool:
+    options: dict[str, bool] = vars(function)["targetoptions"]
+    return options.get("nogil", False)
+
+
+@pytest.mark.parametrize(
+    "function", [kernel.long_step, decode.judge_codes, numbered.look_up, order._lay_in_order], ids=str
+)
+def test_others_run_beside_the_long_calls_of_a_replay(function: object) -> None:
+    assert lets_go(function)
+
+
+@pytest.mark.parametrize("function", [kernel.step, decode.decode, order._put_in_order], ids=str)
+def test_the_calls_of_a_worker_keep_the_lock(function: object) -> None:
+    assert not lets_go(function)
+
+
+@pytest.mark.parametrize("long_steps", [False, True])
+def test_a_shard_steps_as_it_was_asked_to(*, long_steps: bool) -> None:
+    assert lets_go(Shard(CONDITIONS, long_steps=long_steps)._kernel_step) is long_steps
