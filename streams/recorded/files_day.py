@@ -11,8 +11,8 @@ from streams.core.events import Mode
 from streams.recorded.beside import of_strategies
 from streams.recorded.placed import Refused, Ticks
 from streams.replay.find_files import find_files
+from streams.replay.hashes import hashed
 from streams.replay.in_order import Order, in_order
-from streams.replay.run import hashed
 from streams.replay.tick_files import open_ticks
 from streams.strategy_file import read_strategies
 

@@ -19,8 +19,8 @@ from streams.recorded.day_files import DayFiles
 from streams.recorded.rejected import RefusedWriter
 from streams.recorded.source import TopicDay
 from streams.replay.ahead import ahead
+from streams.replay.hashes import hashed
 from streams.replay.results import write_manifest
-from streams.replay.run import hashed
 
 KIND: Final = "recording"
 MANIFEST: Final = "manifest.json"
@@ -41,8 +41,12 @@ class Recorded(NamedTuple):
 def record(day: TopicDay, out: Path, advance: Advance = lambda _done, _total: None) -> Recorded:
     """Record a range; raises `InputError`, and then leaves nothing behind."""
     with new_folder(out) as folder:
-        with DayFiles(folder, day.ticks.topic) as days, RefusedWriter(folder / REJECTED) as rejects:
-            for placed, refused in ahead(day.placed()):
+        with (
+            ahead(day.placed()) as parts,
+            DayFiles(folder, day.ticks.topic) as days,
+            RefusedWriter(folder / REJECTED) as rejects,
+        ):
+            for placed, refused in parts:
                 if placed is not None:
                     days.add(placed)
                 rejects.add(refused)

@@ -16,7 +16,7 @@ from streams.recorded.beside_files import NAMES, read_beside
 from streams.recorded.placed import Refused, Ticks
 from streams.recorded.record import KIND, MANIFEST
 from streams.recorded.source import topic_place
-from streams.replay.run import hashed
+from streams.replay.hashes import hashed
 from streams.replay.tick_columns import Int32s, Int64s
 from streams.replay.tick_files import open_ticks
 

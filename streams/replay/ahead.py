@@ -1,17 +1,30 @@
-"""One step ahead: the next item is made in a thread of its own while the last one is worked on."""
+"""Some steps ahead: the next items are made in a thread of their own while the last one is worked on."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
 Item = TypeVar("Item")
 
+STEPS: Final = 3
+"""So many items wait at most. More would only smooth what is uneven over a longer time."""
 
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each begun when the one before is handed out. What making one raises comes in its place."""
+
+@contextmanager
+def ahead(items: Iterable[Item]) -> Iterator[Iterator[Item]]:
+    """The items, begun at once. What making one raises comes in its place; what was not asked for is not made."""
     iterator = iter(items)
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, iterator, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, iterator, None)
+    thread = ThreadPoolExecutor(1)
+    coming = deque(thread.submit(next, iterator, None) for _ in range(STEPS))
+
+    def made() -> Iterator[Item]:
+        while (item := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, iterator, None))
             yield item
+
+    try:
+        yield made()
+    finally:
+        thread.shutdown(cancel_futures=True)

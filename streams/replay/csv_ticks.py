@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from streams.errors import InputError, os_trouble
+from streams.replay.known_names import KnownNames
 from streams.replay.rejects import Fault, Reject, shown
-from streams.replay.tick_columns import Faults, Int32s, Int64s, RawColumns, read_names
+from streams.replay.tick_columns import Faults, Int32s, Int64s, RawColumns
 from streams.replay.tick_header import check_columns
 
 BLOCK_BYTES: Final = 1 << 22
@@ -55,6 +56,7 @@ class CsvTicks:
         header = next(self._blocks(), b"").partition(b"\n")[0]
         self.done = 0.0
         self.names = _header_names(path, header)
+        self._known = KnownNames()
         self._line = re.compile(rb"%b\r?" % b",".join([_CELL] * len(self.names)))
 
     def chunks(self, _rows_at_most: int) -> Iterator[RawColumns]:
@@ -118,7 +120,7 @@ class CsvTicks:
             first_row=first_row,
             end_row=end_row,
             rows=rows,
-            names=read_names(cells["ticker"].dictionary.to_pylist()),
+            names=self._known.read(cells["ticker"].dictionary),
             entry_of=cells["ticker"].indices.to_numpy(),
             ts_ms=ts_ms,
             ts_faults=ts_faults,

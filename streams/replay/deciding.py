@@ -17,9 +17,11 @@ from streams.core.tickers import TooManyTickersError
 from streams.errors import InputError
 from streams.reference_data import load_conditions
 from streams.replay.definitions import Definitions
+from streams.replay.definitions_file import Universes
 from streams.replay.rejects import Reject
 from streams.replay.results import Batch, ExecutionsWriter
 from streams.replay.runs import Placed, Run
+from streams.replay.tick_columns import Int64s
 
 MODES: Final = [mode.value for mode in Mode]
 _BY_PAIRS: Final = np.int32(MODES.index(Mode.PER_TICKER))
@@ -30,12 +32,11 @@ class Deciding:
 
     def __init__(self, definitions: Definitions, path: Path) -> None:
         """Put them in force; `path` is the file to mend where that cannot be."""
-        self.shard = Shard(load_conditions())
+        self.shard = Shard(load_conditions(), long_steps=True)
         self.path = path
-        self.fired = np.zeros(len(definitions.strategies), np.int64)
-        """By definition: its fired pairs."""
+        self._tickers: list[str] = []
         self._several = bool(definitions.held)
-        self._ids = definitions.ids
+        self._strategies, self._ids = definitions.strategies, definitions.ids
         self._whole_mode = np.array([MODES.index(mode) for mode in definitions.whole_modes], np.int32)
         with self.shard.together():
             for number, strategy in enumerate(definitions.strategies):
@@ -45,12 +46,26 @@ class Deciding:
 
     def _put_in_force(self, strategy: Strategy, name: str) -> None:
         try:
-            settled = self.shard.change(replace(strategy, strategy_id=name))
+            settled = self.shard.change(
+                strategy if name == strategy.strategy_id else replace(strategy, strategy_id=name)
+            )
         except (LimitError, TooManyTickersError) as error:
             remedy = "spread the variants over several files, and replay each" if self._several else "split the file"
             raise InputError(str(self.path), str(error).partition(";")[0], remedy) from error
         if settled.verdict is not Verdict.ACCEPTED:
             raise InputError(f"{self.path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
+
+    def universes(self) -> Universes:
+        """The tickers of each definition, by number. Those of strategies that are not active were not kept as such."""
+        number = dict(self.shard.index.tickers.by_name)
+        entries = self.shard.index.entries.values()
+        found = []
+        for entry, strategy in zip(entries, self._strategies, strict=True):
+            own = entry.own
+            if len(own) < len(strategy.universe):
+                own = np.array([number.setdefault(each, len(number)) for each in sorted(strategy.universe)], np.int32)
+            found.append(own)
+        return Universes([*number], found)
 
     def counts(self) -> Iterator[StrategyCounts]:
         """What happened to each definition, by number."""
@@ -58,6 +73,13 @@ class Deciding:
             counted = self.shard.counts_of(name)
             assert counted is not None, "what is in force has counts"
             yield counted
+
+    @property
+    def fired(self) -> Int64s:
+        """By definition: its fired pairs."""
+        strategies, count = self.shard.index.columns.strategies, len(self._ids)
+        fired: Int64s = strategies.fired[:count] + strategies.whole_fired[:count]
+        return fired
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         """The strategies that decide nothing, and why."""
@@ -70,11 +92,12 @@ class Deciding:
         ticks, refused = shard.from_columns(batch.names, batch.name_of, batch.ts_ms, batch.codes, batch.code_ends)
         fires = shard.in_order(shard.step(ticks), len(ticks.ticker))
         if len(fires.tick):
-            self.fired += np.bincount(fires.strategy, minlength=len(self.fired))
+            if len(self._tickers) < shard.index.tickers.count:
+                self._tickers = shard.index.tickers.all_names()
             named = Batch(
                 self._ids,
                 fires.strategy,
-                shard.index.tickers.all_names(),
+                self._tickers,
                 fires.ticker,
                 fires.bucket_ms,
                 fires.ts_ms,

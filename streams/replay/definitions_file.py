@@ -3,17 +3,19 @@
 A row a definition, in the order of their numbers. Without variants each strategy is its own definition.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streams.core.entry import NOBODY
 from streams.core.events import Mode, Strategy
 from streams.core.strategy_counts import StrategyCounts
 from streams.replay.definitions import Definitions
+from streams.replay.tick_columns import Int32s, Int64s
 from streams.whole_files import WholeFile
 
 NAME: Final = "definitions.parquet"
@@ -35,10 +37,26 @@ SCHEMA: Final = pa.schema(
 
 GROUP_ROWS: Final = 1 << 14
 
+RANK_BITS: Final = 32
+"""Of a key that tickers are sorted by, with the number of their universe above."""
 
-def write_definitions(path: Path, definitions: Definitions, counts: Iterable[StrategyCounts]) -> None:
+
+class Universes(NamedTuple):
+    """Of each definition its tickers, by their places in a list of names."""
+
+    names: Sequence[str]
+    tickers: Sequence[Int32s]
+
+
+def write_definitions(
+    path: Path, definitions: Definitions, universes: Universes, counts: Iterable[StrategyCounts]
+) -> None:
     """Write the file, whole or not at all."""
     counted = np.array([count[: len(COUNTS)] for count in counts], np.int64).reshape(-1, len(COUNTS))
+    by_name = sorted(range(len(universes.names)), key=universes.names.__getitem__)
+    rank = np.empty(len(by_name), np.int64)
+    rank[by_name] = np.arange(len(by_name))
+    names = pa.array([universes.names[at] for at in by_name], pa.string())
     with (
         WholeFile(path) as file,
         file.trouble_named(),
@@ -46,19 +64,26 @@ def write_definitions(path: Path, definitions: Definitions, counts: Iterable[Str
     ):
         for start in range(0, len(definitions.strategies), GROUP_ROWS):
             part = slice(start, start + GROUP_ROWS)
-            parquet.write_batch(_batch(start, definitions.strategies[part], counted[part]))
+            lists = _sorted_lists(names, rank, universes.tickers[part])
+            parquet.write_batch(_batch(start, definitions.strategies[part], lists, counted[part]))
 
 
-def _batch(first: int, strategies: list[Strategy], counted: Any) -> Any:  # noqa: ANN401 - pyarrow has no types
-    universes = [sorted(strategy.universe) for strategy in strategies]
-    ends = np.cumsum([0, *map(len, universes)]).astype(np.int32)
-    flat = pa.array([ticker for universe in universes for ticker in universe], pa.string())
+def _sorted_lists(names: Any, rank: Int64s, tickers: Sequence[Int32s]) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """The universes, each sorted by name: as ranks, all at once, which costs a tenth of sorting texts."""
+    lengths = np.array([len(each) for each in tickers], np.int64)
+    keys = (np.repeat(np.arange(len(tickers)), lengths) << RANK_BITS) | rank[np.concatenate([NOBODY, *tickers])]
+    keys.sort()
+    ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), names.take(pa.array(keys & ((1 << RANK_BITS) - 1))))
+
+
+def _batch(first: int, strategies: list[Strategy], lists: Any, counted: Any) -> Any:  # noqa: ANN401 - as above
     columns = [
         pa.array(np.arange(first, first + len(strategies), dtype=np.int32)),
         pa.array([strategy.strategy_id for strategy in strategies], pa.string()),
         pa.array([strategy.timeframe for strategy in strategies], pa.string()),
         pa.array([strategy.mode_under(Mode.PER_TICKER).value for strategy in strategies], pa.string()),
-        pa.ListArray.from_arrays(pa.array(ends), flat),
+        lists,
         *(pa.array(np.ascontiguousarray(column)) for column in counted.T),
     ]
     return pa.record_batch(columns, schema=SCHEMA)

@@ -8,6 +8,9 @@ MAX_TICK_FILES: Final = 10_000
 MAX_MERGED_FILES: Final = 64
 """Files that hold ticks of one time; of each a chunk is in memory."""
 
+MAX_NAMES_KNOWN: Final = 1 << 20
+"""Tickers of a file that are known again wherever they stand; beyond, the reader begins anew."""
+
 MAX_GAPS_NAMED: Final = 5
 """Days without a file that are named; how many more there were is said."""
 

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
 from streams.errors import InputError, os_trouble, shortened
+from streams.replay.known_names import KnownNames
 from streams.replay.rejects import Fault
-from streams.replay.tick_columns import Faults, Int32s, Int64s, Names, RawColumns, read_names
+from streams.replay.tick_columns import Faults, Int32s, Int64s, Names, RawColumns
 from streams.replay.tick_header import check_columns
 
 READ_AHEAD_BYTES: Final = 1 << 20
@@ -36,8 +37,9 @@ class ParquetTicks:
             self.total_rows: int | None = file.metadata.num_rows
             schema = file.schema_arrow
             names = list(schema.names)
+        self._known = KnownNames()
         self._dictionary: Any = None
-        self._names = read_names([])
+        self._names = self._known.read(pa.array([], pa.binary()))
         check_columns(path, names)
         for column, (fits, wanted, remedy) in _COLUMN_KINDS.items():
             kind = schema.field(column).type
@@ -68,7 +70,7 @@ class ParquetTicks:
         """Read the tickers, or know them again: one dictionary serves a whole row group."""
         if self._dictionary is None or not dictionary.equals(self._dictionary):
             self._dictionary = dictionary
-            self._names = read_names(dictionary.cast(pa.binary()).to_pylist())
+            self._names = self._known.read(dictionary)
         return self._names
 
 

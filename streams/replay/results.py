@@ -6,6 +6,7 @@ the time of day. Each appears whole or not at all.
 
 import contextlib
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.replay.rejects import Reject
+from streams.replay.texts import Texts
 from streams.whole_files import WholeFile, write_whole
 
 GROUP_ROWS: Final = 1 << 17
 """Rows of one row group. Fixed, as the bytes of the file depend on it."""
-
-MAX_PIECES: Final = 512
-"""Pieces of a row group that wait side by side before they are joined: a piece has a cost of its own."""
 
 SCHEMA: Final = pa.schema(
     [
@@ -42,17 +41,22 @@ WITH_DEFINITION: Final = SCHEMA.insert(0, pa.field("definition", pa.int32(), nul
 ENCODING: Final[dict[str, Any]] = {
     "compression": "zstd",
     "use_dictionary": ["definition", "strategy_id", "ticker", "bucket_ms", "mode"],
-    "column_encoding": {"ts": "DELTA_BINARY_PACKED"},
     "write_statistics": ["bucket_ms", "ts"],
     "store_schema": False,
 }
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
-Numbers = npt.NDArray[Any]
 
 _KINDS: Final = {pa.string(): pa.dictionary(pa.int32(), pa.string())}
 """How columns are handed to the writer: what is a dictionary already is not looked through again."""
+
+_NUMBERS: Final = {pa.string(): np.int32, pa.int32(): np.int32, pa.int64(): np.int64}
+"""How they are gathered."""
+
+
+MAX_WAITING: Final = 2
+"""Batches that wait to be written; whoever adds another waits too."""
 
 
 class Batch(NamedTuple):
@@ -76,13 +80,13 @@ class ExecutionsWriter:
 
     def __init__(self, path: Path, *, with_definition: bool = False) -> None:
         self.rows = 0
-        self._schema = WITH_DEFINITION if with_definition else SCHEMA
-        self._written = pa.schema([field.with_type(_KINDS.get(field.type, field.type)) for field in self._schema])
+        schema = WITH_DEFINITION if with_definition else SCHEMA
+        self._written = pa.schema([field.with_type(_KINDS.get(field.type, field.type)) for field in schema])
         self._file = WholeFile(path)
-        self._waiting: list[list[Numbers]] = []
-        """Columns side by side, texts as their numbers in the row group."""
+        self._texts = {field.name: Texts() for field in schema if field.type in _KINDS}
+        self._room = {field.name: np.empty(GROUP_ROWS, _NUMBERS[field.type]) for field in schema}
+        """Columns side by side that a row group gathers in, texts as their numbers in it."""
         self._waiting_rows = 0
-        self._texts = _no_texts()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -90,7 +94,7 @@ class ExecutionsWriter:
             with self._file.trouble_named():
                 self._parquet = pq.ParquetWriter(self._file.out, self._written, **ENCODING)
             self._thread = ThreadPoolExecutor(1)
-            self._adding: Future[None] | None = None
+            self._adding: deque[Future[None]] = deque()
             stack.push(self._finish)
             self._stack = stack.pop_all()
         return self
@@ -101,64 +105,47 @@ class ExecutionsWriter:
         self._stack.__exit__(kind, error, trace)
 
     def add(self, batch: Batch) -> None:
-        """Add rows. A thread takes them meanwhile; the next call, or the end, raises what goes wrong there."""
-        self._settle()
+        """Add rows. A thread takes them meanwhile; a later call, or the end, raises what goes wrong there."""
+        self._settle(but=MAX_WAITING - 1)
         self.rows += len(batch.ts_ms)
-        self._adding = self._thread.submit(self._take, batch)
+        self._adding.append(self._thread.submit(self._take, batch))
 
     def _take(self, batch: Batch) -> None:
+        """Let rows wait until a row group is full, so that its bounds do not depend on the batches."""
         at = 0
         while at < len(batch.ts_ms):
             part = slice(at, at + GROUP_ROWS - self._waiting_rows)
-            piece: list[Numbers] = [
-                self._numbers("strategy_id", batch.strategy_names, batch.strategy[part]),
-                self._numbers("ticker", batch.ticker_names, batch.ticker[part]),
-                batch.bucket_ms[part],
-                batch.ts_ms[part],
-                self._numbers("mode", batch.mode_names, batch.mode[part]),
-            ]
-            self._wait(piece if self._schema is SCHEMA else [batch.strategy[part], *piece])
-            at += len(batch.ts_ms[part])
+            at += self._gather(Batch._make(c[part] if isinstance(c, np.ndarray) else c for c in batch))
+            if self._waiting_rows == GROUP_ROWS:
+                self._write_group()
 
-    def _numbers(self, column: str, names: Sequence[str], index: Int32s) -> Int32s:
-        """Texts as numbers of the row group's own, in the order in which it met them: no batch has a say in it."""
-        met = pa.array(index).dictionary_encode()
-        texts = self._texts[column]
-        number = [texts.setdefault(names[i] if i >= 0 else "", len(texts)) for i in met.dictionary.to_pylist()]
-        numbers: Int32s = np.array(number, np.int32)[met.indices.to_numpy()]
-        return numbers
-
-    def _wait(self, piece: list[Numbers]) -> None:
-        """Let rows wait until a row group is full, so that its bounds do not depend on the batches."""
-        self._waiting.append(piece)
-        self._waiting_rows += len(piece[-1])
-        if self._waiting_rows == GROUP_ROWS:
-            self._write_group()
-        elif len(self._waiting) > MAX_PIECES:
-            self._waiting = [self._joined()]
-
-    def _joined(self) -> list[Numbers]:
-        return [np.concatenate(column) for column in zip(*self._waiting, strict=True)]
+    def _gather(self, batch: Batch) -> int:
+        """Put rows that find room behind those that wait; returns how many."""
+        count = len(batch.ts_ms)
+        room = {name: column[self._waiting_rows :][:count] for name, column in self._room.items()}
+        self._texts["strategy_id"].number(batch.strategy_names, batch.strategy, room["strategy_id"])
+        self._texts["ticker"].number(batch.ticker_names, batch.ticker, room["ticker"])
+        self._texts["mode"].number(batch.mode_names, batch.mode, room["mode"])
+        room["bucket_ms"][:], room["ts"][:] = batch.bucket_ms, batch.ts_ms
+        if "definition" in room:
+            room["definition"][:] = batch.strategy
+        self._waiting_rows += count
+        return count
 
     def _write_group(self) -> None:
-        """Write what waits as one row group, joined first: pages break where arrays do."""
-        if self._waiting:
-            columns = [
-                _as_texts(column, self._texts[name]) if name in self._texts else pa.array(column)
-                for name, column in zip(self._written.names, self._joined(), strict=True)
-            ]
+        """Write what waits as one row group."""
+        if self._waiting_rows:
+            rows = {name: column[: self._waiting_rows] for name, column in self._room.items()}
+            columns = [self._texts[name].take(c) if name in self._texts else pa.array(c) for name, c in rows.items()]
             with self._file.trouble_named():
                 batch = pa.record_batch(columns, schema=self._written)
                 self._parquet.write_batch(batch, row_group_size=GROUP_ROWS)
-        self._waiting = []
         self._waiting_rows = 0
-        self._texts = _no_texts()
 
-    def _settle(self) -> None:
-        """Wait for the rows that are being taken beside us."""
-        if self._adding is not None:
-            adding, self._adding = self._adding, None
-            adding.result()
+    def _settle(self, *, but: int = 0) -> None:
+        """Wait for rows that are being taken beside us, but for so many batches."""
+        while len(self._adding) > but:
+            self._adding.popleft().result()
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
         """Write the rest and the footer on a clean end; let go of the writer on any."""
@@ -169,18 +156,9 @@ class ExecutionsWriter:
                 with self._file.trouble_named():
                     self._parquet.close()
         finally:
-            self._thread.shutdown()
+            self._thread.shutdown(cancel_futures=True)
             with contextlib.suppress(OSError, ValueError, pa.ArrowException):
                 self._parquet.close()
-
-
-def _no_texts() -> dict[str, dict[str, int]]:
-    """Of each column of texts: those met, by number."""
-    return {"strategy_id": {}, "ticker": {}, "mode": {}}
-
-
-def _as_texts(numbers: Numbers, texts: Iterable[str]) -> Any:  # noqa: ANN401 - pyarrow has no types
-    return pa.DictionaryArray.from_arrays(pa.array(numbers), pa.array(list(texts), pa.string()))
 
 
 class RejectsWriter(WholeFile):

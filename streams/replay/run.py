@@ -7,8 +7,9 @@ What is there of a result under its name is whole. The manifest comes last, and 
 the earlier result does: where there is a manifest, all that it names is of one run.
 """
 
-import hashlib
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,10 +21,12 @@ from streams.replay.deciding import Deciding
 from streams.replay.definitions import Definitions, as_they_are, definitions_of
 from streams.replay.definitions_file import write_definitions
 from streams.replay.find_files import Found, find_files, gaps
+from streams.replay.hashes import hashed, hashing
 from streams.replay.in_order import Order, in_order
 from streams.replay.report import page
 from streams.replay.report.page import write_report
 from streams.replay.results import ExecutionsWriter, RejectsWriter, write_manifest
+from streams.replay.runs import Run
 from streams.replay.tick_files import TickFile, open_ticks
 from streams.replay.variants_file import write_variants
 from streams.replay.what_if import Variant, read_what_if
@@ -64,6 +67,14 @@ Advance = Callable[[int, int | None], None]
 """Told now and then how many rows are done and, where known, how many there are."""
 
 
+class Ticks(NamedTuple):
+    """What goes in."""
+
+    found: Sequence[Found]
+    files: Sequence[TickFile]
+    runs: Iterator[Run]
+
+
 class Plan(NamedTuple):
     """What is to be decided."""
 
@@ -73,33 +84,49 @@ class Plan(NamedTuple):
 
 
 def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
-    """Replay one day, or what is given of it."""
-    plan = read_plan(job)
-    deciding = Deciding(plan.definitions, job.what_if or job.strategies)
+    """Replay one day, or what is given of it. Ticks are read, and hashed, while strategies still are."""
     found = find_files(job.ticks)
     files = [open_ticks(file.path, job.batch_ticks) for file in found]
-    labels = [file.label for file in found] if len(found) > 1 else [""]
-    total = total_rows(files)
+    with ahead(in_order(files, job.order)) as runs, hashing(file.path for file in found) as hashes:
+        with nothing_collected():
+            plan = read_plan(job)
+            deciding = Deciding(plan.definitions, job.what_if or job.strategies)
+        rows, rejected = decide(job, Ticks(found, files, runs), plan, deciding, advance)
+        warnings = [*plan.warnings, *skipped(plan, deciding), *gaps(found)]
+        warnings += [warning for file in files for warning in file.warnings]
+        done = done_of(plan, deciding, rows, rejected, warnings)
+        write_rest(job, [{**hashes[file.path].result(), "name": file.label} for file in found], plan, deciding, done)
+    return done
+
+
+def decide(job: Job, ticks: Ticks, plan: Plan, deciding: Deciding, advance: Advance) -> tuple[int, int]:
+    """Take all ticks, and write what fires and what is refused; returns how many there are of both."""
+    labels = [file.label for file in ticks.found] if len(ticks.found) > 1 else [""]
+    total = total_rows(ticks.files)
     make_folder(job.out)
     with (
         ExecutionsWriter(job.out / "executions.parquet", with_definition=bool(plan.variants)) as executions,
         RejectsWriter(job.out / "rejected.jsonl") as rejects,
     ):
-        for run in ahead(in_order(files, job.order)):
+        for run in ticks.runs:
             refused = deciding.step(run, executions)
             rejects.add((placed.reject, labels[placed.file]) for placed in refused)
-            advance(sum(file.rows_read for file in files), total)
+            advance(sum(file.rows_read for file in ticks.files), total)
         for name in ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME):
             remove(job.out / name)
-    warnings = [
-        *plan.warnings,
-        *skipped(plan, deciding),
-        *gaps(found),
-        *(each for file in files for each in file.warnings),
-    ]
-    done = done_of(plan, deciding, executions.rows, rejects.rows, warnings)
-    write_rest(job, found, plan, deciding, done)
-    return done
+    return executions.rows, rejects.rows
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Within, nobody looks for circles of objects: sets of tickers have none, and each look goes through all."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def done_of(plan: Plan, deciding: Deciding, fired_pairs: int, rejected: int, warnings: list[str]) -> Replayed:
@@ -110,12 +137,13 @@ def done_of(plan: Plan, deciding: Deciding, fired_pairs: int, rejected: int, war
     return Replayed(counts["ticks"], fired_pairs, rejected, counts, warnings, of_variants)
 
 
-def write_rest(job: Job, found: Sequence[Found], plan: Plan, deciding: Deciding, done: Replayed) -> None:
+def write_rest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, deciding: Deciding, done: Replayed) -> None:
     """Write what stands beside the executions; the manifest comes last."""
-    write_definitions(job.out / definitions_file.NAME, plan.definitions, deciding.counts())
+    universes = deciding.universes()
+    write_definitions(job.out / definitions_file.NAME, plan.definitions, universes, deciding.counts())
     if plan.variants:
         write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
-    whole = manifest(job, found, plan, done)
+    whole = manifest(job, ticks, plan, done)
     if job.report:
         write_report(job.out, whole, done.warnings)
     write_manifest(job.out / "manifest.json", whole)
@@ -152,7 +180,7 @@ def remove(path: Path) -> None:
         raise InputError(str(path), f"cannot be removed ({os_trouble(error)})", "choose another folder") from error
 
 
-def manifest(job: Job, found: Sequence[Found], plan: Plan, done: Replayed) -> dict[str, Any]:
+def manifest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, done: Replayed) -> dict[str, Any]:
     """What went in, what was done with it, and what came out: enough to know the same run again."""
     of_variants = {}
     if job.what_if is not None:
@@ -168,7 +196,7 @@ def manifest(job: Job, found: Sequence[Found], plan: Plan, done: Replayed) -> di
     return {
         "tickgate": __version__,
         "inputs": {
-            "ticks": [{**hashed(file.path), "name": file.label} for file in found],
+            "ticks": list(ticks),
             "strategies": hashed(job.strategies),
         },
         "settings": {"order": job.order.value},
@@ -179,9 +207,3 @@ def manifest(job: Job, found: Sequence[Found], plan: Plan, done: Replayed) -> di
         "definitions_result": hashed(job.out / definitions_file.NAME),
         **of_variants,
     }
-
-
-def hashed(path: Path) -> dict[str, str]:
-    """A file by its name and the hash of its bytes."""
-    with path.open("rb") as file:
-        return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

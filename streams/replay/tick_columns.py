@@ -3,14 +3,14 @@
 What both formats share: each reader fills in a `RawColumns`, `sift` judges it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.limits import MAX_CONDITIONS, MAX_TICKER_BYTES, MAX_TS_MS, MIN_TS_MS
+from streams.core.limits import MAX_CONDITIONS, MAX_TS_MS, MIN_TS_MS
 from streams.replay.rejects import Fault, Reject, detail
 
 Int32s = npt.NDArray[np.int32]
@@ -26,7 +26,7 @@ class TickBatch(NamedTuple):
     rows: Int64s
     """Row number of each tick kept."""
     names: list[str]
-    """The distinct tickers of the ticks kept."""
+    """Distinct tickers, those of the ticks kept among them. The batches of a file may share one list, and it grows."""
     name_of: Int32s
     """Which of `names`, for each tick."""
     ts_ms: Int64s
@@ -40,7 +40,7 @@ class Names(NamedTuple):
     """The tickers of a dictionary: any entry of it may be bad, unused, or there twice."""
 
     texts: list[str]
-    """Those that can be used, each once."""
+    """Tickers that can be used, each once, those of the dictionary among them."""
     text_of: Int32s
     """Which of `texts`, for each entry of the dictionary, and one more at the end for no ticker."""
     faults: Faults
@@ -71,17 +71,15 @@ class RawColumns(NamedTuple):
 def sift(raw: RawColumns) -> TickBatch:
     """Keep the ticks that can be used, and say of each other row why not."""
     if _all_good(raw):
-        names, name_of = _used(raw.names.texts, raw.names.text_of[raw.entry_of])
-        ends = np.cumsum(raw.code_counts)
-        return TickBatch(raw.first_row, raw.rows, names, name_of, raw.ts_ms, ends, raw.codes, raw.rejects)
+        name_of, ends = raw.names.text_of[raw.entry_of], np.cumsum(raw.code_counts)
+        return TickBatch(raw.first_row, raw.rows, raw.names.texts, name_of, raw.ts_ms, ends, raw.codes, raw.rejects)
     faults = _faults(raw)
     keep = faults == 0
-    names, name_of = _used(raw.names.texts, raw.names.text_of[raw.entry_of[keep]])
     return TickBatch(
         first_row=raw.first_row,
         rows=raw.rows[keep],
-        names=names,
-        name_of=name_of,
+        names=raw.names.texts,
+        name_of=raw.names.text_of[raw.entry_of[keep]],
         ts_ms=raw.ts_ms[keep],
         code_ends=np.cumsum(raw.code_counts[keep]),
         codes=raw.codes[np.repeat(keep, raw.code_counts)],
@@ -122,51 +120,20 @@ def slices(batch: TickBatch, rows_at_most: int, end_row: int) -> Iterator[TickBa
 
 
 def _run(batch: TickBatch, first_row: int, ticks: slice, rejects: list[Reject]) -> TickBatch:
-    """One run of ticks, with its own names, and its conditions counted from 0."""
+    """One run of ticks, its conditions counted from 0."""
     ends = batch.code_ends[ticks]
     first_code = int(batch.code_ends[ticks.start - 1]) if ticks.start else 0
     last_code = int(ends[-1]) if len(ends) else first_code
-    names, name_of = _used(batch.names, batch.name_of[ticks])
     return TickBatch(
         first_row=first_row,
         rows=batch.rows[ticks],
-        names=names,
-        name_of=name_of,
+        names=batch.names,
+        name_of=batch.name_of[ticks],
         ts_ms=batch.ts_ms[ticks],
         code_ends=ends - first_code,
         codes=batch.codes[first_code:last_code],
         rejects=rejects,
     )
-
-
-def _used(names: list[str], name_of: Int32s) -> tuple[list[str], Int32s]:
-    """The names that are used and no others, and which of them, as before."""
-    seen = np.zeros(len(names), np.bool_)
-    seen[name_of] = True
-    if seen.all():
-        return names, name_of
-    used = np.flatnonzero(seen)
-    new_number = np.zeros(len(names), np.int32)
-    new_number[used] = np.arange(len(used))
-    return [names[i] for i in used.tolist()], new_number[name_of]
-
-
-def read_names(entries: Sequence[bytes | None]) -> Names:
-    """Read the tickers of a dictionary."""
-    numbers: dict[str, int] = {}
-    text_of = np.zeros(len(entries) + 1, np.int32)
-    faults = np.zeros(len(entries) + 1, np.uint8)
-    for i, entry in enumerate([*entries, None]):
-        if not entry:
-            faults[i] = Fault.TICKER_EMPTY
-        elif len(entry) > MAX_TICKER_BYTES:
-            faults[i] = Fault.TICKER_TOO_LONG
-        else:
-            try:
-                text_of[i] = numbers.setdefault(entry.decode(), len(numbers))
-            except UnicodeDecodeError:
-                faults[i] = Fault.TICKER_NOT_UTF8
-    return Names(list(numbers), text_of, faults)
 
 
 def _rejects(raw: RawColumns, faults: Faults) -> Iterator[Reject]:

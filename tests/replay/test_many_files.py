@@ -251,13 +251,15 @@ def test_one_step_ahead_is_the_same_and_an_error_comes_in_its_place() -> None:
         raise InputError("place", "problem", "remedy")
 
     seen: list[int] = []
-    with pytest.raises(InputError):
-        seen.extend(ahead(three_and_a_fault()))
-    assert list(ahead([])) == []
-    for item in ahead(three_and_a_fault()):
-        seen.append(item)
-        if item == 3:
-            break
+    with pytest.raises(InputError), ahead(three_and_a_fault()) as items:
+        seen.extend(items)
+    with ahead(list[int]()) as items:
+        assert list(items) == []
+    with ahead(three_and_a_fault()) as items:
+        for item in items:
+            seen.append(item)
+            if item == 3:
+                break
     assert seen == [1, 2, 3, 1, 2, 3]
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from streams.core.limits import MAX_TS_MS
 from streams.errors import InputError
-from streams.replay import parquet_ticks, tick_files
+from streams.replay import known_names, parquet_ticks, tick_files
+from streams.replay.known_names import KnownNames
 from streams.replay.parquet_ticks import ParquetTicks
-from streams.replay.tick_columns import read_names
 from streams.replay.tick_files import Reject, open_ticks
 from tests.replay.tick_rows import (
     COLUMNS,
@@ -122,11 +122,22 @@ def test_bad_names_of_a_dictionary_that_no_row_uses_do_no_harm(tmp_path: Path) -
 
 
 def test_a_name_that_is_twice_in_a_dictionary_is_one() -> None:
-    names = read_names([b"B", b"A", None, b"A", b"\xff"])
+    names = KnownNames().read(pa.array([b"B", b"A", None, b"A", b"\xff"]))
 
     assert names.texts == ["B", "A"]
     assert names.text_of.tolist() == [0, 1, 0, 1, 0, 0]
     assert names.faults.astype(bool).tolist() == [False, False, True, False, True, True]
+
+
+def test_names_are_known_again_and_a_list_past_its_bound_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_names, "MAX_NAMES_KNOWN", 4)
+    known = KnownNames()
+    first, again = known.read(pa.array([b"B", b"A"])), known.read(pa.array([b"A", b"C", b""]))
+    assert again.texts is first.texts == ["B", "A", "C"]
+    assert (again.text_of[:2].tolist(), again.faults.astype(bool).tolist()) == ([1, 2], [False, False, True, True])
+    anew = known.read(pa.array([b"D", b"C", b"D"]))
+    assert (anew.texts, anew.text_of[:3].tolist()) == (["D", "C"], [0, 1, 0])
+    assert first.texts == ["B", "A", "C"], "what was handed out stays as it is"
 
 
 def test_a_parquet_ticker_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

@@ -72,7 +72,6 @@ def written(path: Path, rows: Rows, borders: list[int], shift: int = 0) -> bytes
             add(writer, rows.part(slice(start, end)), shift)
             writer._settle()
             assert writer._waiting_rows < results.GROUP_ROWS
-            assert len(writer._waiting) <= results.MAX_PIECES
     assert writer.rows == len(rows.ts_ms)
     return path.read_bytes()
 
@@ -104,17 +103,15 @@ def test_texts_are_a_dictionary_on_disk(tmp_path: Path) -> None:
     count=st.integers(0, 300),
     cuts=st.lists(st.integers(0, 300), max_size=30),
     group_rows=st.integers(1, 100),
-    pieces=st.integers(1, 5),
     shift=st.integers(0, 39),
 )
-def test_bytes_depend_on_the_rows_and_not_on_the_batches(  # noqa: PLR0913, PLR0917 - drawn side by side
-    tmp_path: Path, count: int, cuts: list[int], group_rows: int, pieces: int, shift: int
+def test_bytes_depend_on_the_rows_and_not_on_the_batches(
+    tmp_path: Path, count: int, cuts: list[int], group_rows: int, shift: int
 ) -> None:
     rows = some_rows(count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "GROUP_ROWS", group_rows)
         whole = written(tmp_path / "whole.parquet", rows, [])
-        patch.setattr(results, "MAX_PIECES", pieces)
         borders = sorted(min(cut, count) for cut in cuts)
         assert written(tmp_path / "cut.parquet", rows, borders, shift) == whole
     if count:
@@ -128,6 +125,34 @@ def test_bytes_of_a_long_result_do_not_depend_on_the_batches(tmp_path: Path, ste
     borders = list(range(step, len(rows.ts_ms), step))
 
     assert written(tmp_path / "a.parquet", rows, borders, 7) == written(tmp_path / "b.parquet", rows, [])
+
+
+def test_a_text_that_is_twice_in_a_list_is_one(tmp_path: Path) -> None:
+    """Definitions of one strategy share its id."""
+    rows = some_rows(100)
+    for name, strategies in {"once": ["a", "b"], "twice": ["a", "b", "a", "b"]}.items():
+        strategy = rows.strategy % np.int32(len(strategies))
+        with ExecutionsWriter(tmp_path / name) as writer:
+            writer.add(Batch(strategies, strategy, TICKERS, rows.ticker, rows.bucket_ms, rows.ts_ms, MODES, rows.mode))
+    assert (tmp_path / "once").read_bytes() == (tmp_path / "twice").read_bytes()
+
+
+def test_lists_that_grow_or_change_within_a_row_group_make_no_difference(tmp_path: Path) -> None:
+    rows = some_rows(900)
+    grown = TICKERS[:20]
+    with ExecutionsWriter(tmp_path / "grown") as writer:
+        for start in range(0, 900, 300):
+            part = rows.part(slice(start, start + 300))
+            part = part._replace(ticker=part.ticker % np.int32(20 * (start // 300 + 1)))
+            writer.add(
+                Batch(STRATEGIES, part.strategy, grown, part.ticker, part.bucket_ms, part.ts_ms, MODES, part.mode)
+            )
+            writer._settle()
+            grown += TICKERS[len(grown) : len(grown) + 20]
+    limits = np.repeat(np.array([20, 40, 60], np.int32), 300)
+    assert (tmp_path / "grown").read_bytes() == written(
+        tmp_path / "whole", rows._replace(ticker=rows.ticker % limits), [450], 3
+    )
 
 
 def write_rejects(path: Path, rejects: Iterable[Reject]) -> None:

@@ -207,8 +207,8 @@ def test_a_what_if_file_is_yaml(tmp_path: Path) -> None:
 def test_where_tickers_find_no_room_variants_are_not_replayed_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, words: str
 ) -> None:
-    def crowded(*arguments: Any) -> Shard:
-        shard = Shard(*arguments)
+    def crowded(*arguments: Any, **named: Any) -> Shard:
+        shard = Shard(*arguments, **named)
         shard.index.tickers.limit = limit
         return shard
 

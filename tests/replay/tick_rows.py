@@ -44,7 +44,7 @@ def read(path: Path, batch_rows: int = 1000) -> tuple[list[Kept], list[Reject]]:
         assert batch.first_row >= next_row
         assert all(next_row <= row < next_row + batch_rows for row in rows_seen)
         assert batch.rejects == sorted(batch.rejects)
-        assert sorted(batch.names) == sorted({batch.names[i] for i in batch.name_of})
+        assert len(set(batch.names)) == len(batch.names)
         assert len(batch.rows) == len(batch.name_of) == len(batch.ts_ms) == len(batch.code_ends)
         assert len(batch.codes) == (batch.code_ends[-1] if len(batch.code_ends) else 0)
         columns: list[Any] = [batch.rows, batch.name_of, batch.ts_ms, batch.code_ends, batch.codes]
