@@ -86,6 +86,8 @@ def replay_as_it_was(
     out: Path,
     warm_up_until: str | None,
     advance: Callable[[int, int | None], None],
+    *,
+    report: bool,
 ) -> "Replayed":
     """Decide a day by what it was decided by, or by the strategies of a file."""
     from streams.core.events import Mode
@@ -96,11 +98,11 @@ def replay_as_it_was(
 
     warm_until_ms = read_time(warm_up_until, "--warm-up-until") if warm_up_until else NEVER
     if strategies is None:
-        return replay_day(day, out, How(None, warm_until_ms), advance)
+        return replay_day(day, out, How(None, warm_until_ms, report), advance)
     read = read_strategies(strategies)
     default = Mode.PER_TICKER if settings().per_ticker_throttle else Mode.LEGACY
-    done = replay_day(day, out, How(of_strategies(read.strategies, default), warm_until_ms), advance)
-    return done._replace(warnings=[*read.warnings, *done.warnings])
+    how = How(of_strategies(read.strategies, default), warm_until_ms, report, read.warnings)
+    return replay_day(day, out, how, advance)
 
 
 def open_range(url: str, which: Which) -> "TopicDay":

@@ -68,7 +68,7 @@ def replay(
         day = record.day_of(ticks, which, batch_ticks, with_strategies=strategies is not None)
         if day is not None:
             record.refuse_what_topics_cannot(what_if=what_if is not None, order=order)
-            done = record.replay_as_it_was(day, strategies, out, warm_up_until, advance)
+            done = record.replay_as_it_was(day, strategies, out, warm_up_until, advance, report=report)
         else:
             record.refuse_what_files_cannot(warm_up=warm_up_until is not None)
             assert strategies is not None, "else the day is not one of files"

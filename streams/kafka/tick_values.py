@@ -53,6 +53,8 @@ class TickRun(NamedTuple):
 
     ticks: Ticks
     bad: list[BadTick]
+    only_id: int | None = None
+    """The id that stands in front of every value, where that was clear without a look at them; none is bad then."""
 
 
 class Group(NamedTuple):
@@ -132,7 +134,7 @@ class TickValues:
             )
             # `count_nonzero` costs a third of `any`, which counts where runs are short.
             if not np.count_nonzero(fault) and not np.count_nonzero(run.key_start < 0):
-                return TickRun(ticks, [])
+                return TickRun(ticks, [], self._usual.schema_id)
             decoding = Decoding(shard, run)
             decoding.ticks, decoding.fault = ticks, fault
         groups = self._headed(decoding, named) if named else []

@@ -104,9 +104,11 @@ class DayFiles:
 
     def _columns(self, placed: Placed) -> Any:  # noqa: ANN401 - pyarrow has no types
         batch, partition = placed.ticks
-        names, lists = pa.array(batch.names, pa.string()), np.concatenate(([0], batch.code_ends)).astype(np.int32)
+        used, name_of = np.unique(batch.name_of, return_inverse=True)
+        names = pa.array([batch.names[at] for at in used.tolist()], pa.string())
+        lists = np.concatenate(([0], batch.code_ends)).astype(np.int32)
         columns = [
-            pa.DictionaryArray.from_arrays(pa.array(batch.name_of), names),
+            pa.DictionaryArray.from_arrays(pa.array(name_of.astype(np.int32)), names),
             pa.array(batch.ts_ms),
             pa.array(placed.price, mask=np.isnan(placed.price)),
             pa.array(placed.size, mask=placed.size == NO_SIZE),

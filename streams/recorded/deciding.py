@@ -16,8 +16,9 @@ from streams.core.events import Clock, Mode, Strategy
 from streams.core.flags import NO_FLAGS, Control
 from streams.core.index import LimitError
 from streams.core.journal import Taking
-from streams.core.order import Ranks
+from streams.core.order import Ranks, order_of
 from streams.core.shard import EVERY_TICKER, Shard
+from streams.core.strategy_counts import StrategyCounts
 from streams.core.tickers import TooManyTickersError
 from streams.core.turns import Way, mode_in
 from streams.errors import InputError
@@ -69,6 +70,8 @@ class OneShard:
     def __init__(self, shard: Shard, taking: Taking[Event]) -> None:
         self.shard, self.taking = shard, taking
         self.flags = NO_FLAGS
+        self.stood: dict[str, Strategy] = {}
+        """Of each strategy the last version that stood here."""
         self._strategies, self._tickers = np.zeros(0, np.int32), np.zeros(0, np.int32)
 
     def take(self, event: Event) -> Fires | None:
@@ -87,6 +90,7 @@ class OneShard:
         try:
             if isinstance(event.stands, Strategy):
                 self.shard.stand(event.stands, event.before)
+                self.stood[event.strategy_id] = event.stands
             else:
                 self.shard.forget(event.strategy_id)
         except (LimitError, TooManyTickersError) as error:
@@ -118,7 +122,7 @@ class ByShard:
     def _shard(self, beside: Beside, conditions: ConditionTable, partition: int, homes: Homes) -> OneShard:
         """One as a worker makes it. It knows all turns: of a bucket's way nothing else is true in the end."""
         owns = Here(partition, homes).__getitem__ if beside.shards > 1 else None
-        shard = Shard(conditions, beside.default_mode, owns=owns, is_home=owns, alone=not beside.turns)
+        shard = Shard(conditions, beside.default_mode, owns=owns, is_home=owns, alone=not beside.turns, long_steps=True)
         for strategy_id, turns in beside.turns.items():
             shard.index.turn(strategy_id, turns)
         one = OneShard(shard, beside.taking(partition))
@@ -134,6 +138,21 @@ class ByShard:
         counts = [one.shard.counts for one in self.shards.values()]
         return {name: sum(each[name] for each in counts) for name in COUNTED}
 
+    def stood(self) -> list[Strategy]:
+        """All strategies, in the last version that a shard has come to, in the order of their ids."""
+        found: dict[str, Strategy] = {}
+        for one in self.shards.values():
+            for strategy_id, strategy in one.stood.items():
+                known = found.setdefault(strategy_id, strategy)
+                if strategy.version > known.version:
+                    found[strategy_id] = strategy
+        return [found[strategy_id] for strategy_id in sorted(found)]
+
+    def counts_of(self, strategy_id: str) -> StrategyCounts:
+        """What happened to a strategy in all shards."""
+        counts = [one.shard.counts_of(strategy_id) for one in self.shards.values()]
+        return StrategyCounts._make(map(sum, zip(*(each for each in counts if each is not None), strict=True)))
+
     def skipped(self) -> list[str]:
         """Which strategies decide nothing, and why."""
         warnings = {sid: why for one in self.shards.values() for sid, why in one.shard.index.warnings.items()}
@@ -142,7 +161,7 @@ class ByShard:
     def step(self, ticks: Ticks) -> tuple[Batch, list[Refused]]:
         """Take a run; returns what fired, in order, and the ticks that found no room."""
         fired, refused = list[Fired](), list[Refused]()
-        for partition in np.unique(ticks.partition).tolist():
+        for partition in np.flatnonzero(np.bincount(ticks.partition)).tolist():
             places = np.flatnonzero(ticks.partition == partition)
             batch = ticks.batch if len(places) == len(ticks.partition) else picked(ticks.batch, places)
             self._step_one(self.shards[partition], partition, batch, places, fired, refused)
@@ -197,14 +216,16 @@ class ByShard:
         """
         nothing = [np.zeros(0, kind) for kind in (np.int64, np.int32, np.int32, np.int64, np.int64, np.int32)]
         rows = Fired._make(np.concatenate(column) for column in zip(nothing, *fired, strict=True))
-        number = np.repeat(np.arange(len(fired)), [len(each.at) for each in fired])
-        before = np.where(rows.at % 2 == 0, number, 0)
-        order = (
-            np.lexsort((self._ranks.of(self.strategies.names)[rows.strategy], before, rows.at))
-            if len(rows.at)
-            else np.zeros(0, np.int64)
-        )
+        order = self._order_of(rows, fired)
         at = Fired._make(column[order] for column in rows)
         return Batch(
             self.strategies.names, at.strategy, self.tickers.names, at.ticker, at.bucket_ms, at.ts_ms, MODES, at.mode
         )
+
+    def _order_of(self, rows: Fired, fired: Sequence[Fired]) -> Int32s | Int64s:
+        rank = self._ranks.of(self.strategies.names)
+        if (rows.at % 2).all():  # ticks alone, as nearly always
+            places = (rows.at >> 1).astype(np.int32)
+            return order_of(places, rows.strategy, rank, int(places.max(initial=-1)) + 1)
+        number = np.repeat(np.arange(len(fired)), [len(each.at) for each in fired])
+        return np.lexsort((rank[rows.strategy], np.where(rows.at % 2 == 0, number, 0), rows.at))

@@ -3,24 +3,32 @@
 From the topics or from a recording of them the bytes of the executions are the same.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from streams import __version__
+from streams.core.columns import Int64s, grown
 from streams.core.limits import NEVER
 from streams.recorded.beside import Beside
 from streams.recorded.deciding import ByShard
 from streams.recorded.placed import Ticks
 from streams.recorded.rejected import RefusedWriter
 from streams.recorded.source import Day
+from streams.replay import definitions_file
 from streams.replay.ahead import ahead
+from streams.replay.definitions import as_they_are
+from streams.replay.definitions_file import Universes, write_definitions
+from streams.replay.hashes import hashed
+from streams.replay.report import page
+from streams.replay.report.page import write_report
 from streams.replay.results import Batch, ExecutionsWriter, write_manifest
-from streams.replay.run import Advance, Replayed, hashed, remove
+from streams.replay.run import Advance, Replayed, remove
 from streams.whole_files import make_folder
 
-OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", "definitions.parquet", "report.html")
+OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME)
 """What may stand in the folder and is not of this one."""
 
 
@@ -31,31 +39,68 @@ class How(NamedTuple):
     """Decides in place of what the day was decided by, in one shard."""
     warm_until_ms: int = NEVER
     """What fires at an earlier time is left out."""
+    report: bool = True
+    """Whether `report.html` is written too."""
+    warnings: Sequence[str] = ()
+    """Of what decides in its place."""
 
 
 def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _total: None) -> Replayed:
     """Decide it by what it was decided by, or by something else."""
-    beside = how.beside
-    deciding = ByShard(beside or day.beside, day.conditions)
+    deciding = ByShard(how.beside or day.beside, day.conditions)
+    fired, rejected = _decide(day, deciding, out, how, advance)
+    counts, warnings = deciding.counts, [*how.warnings, *day.warnings, *deciding.skipped()]
+    done = Replayed(counts["ticks"], int(fired.sum()), rejected, counts, warnings, {})
+    _write_definitions(out / definitions_file.NAME, deciding, fired)
+    manifest = _manifest(day, deciding, done, how, out)
+    if how.report:
+        write_report(out, manifest, warnings)
+    write_manifest(out / "manifest.json", manifest)
+    return done
+
+
+def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) -> tuple[Int64s, int]:
+    """Take all ticks, and write what fires and what is refused; returns how often each strategy did, and the latter."""
     make_folder(out)
+    fired = np.zeros(0, np.int64)
     with (
+        ahead(day.runs()) as runs,
         ExecutionsWriter(out / "executions.parquet") as executions,
         RefusedWriter(out / "rejected.jsonl") as rejects,
     ):
-        for ticks, refused in ahead(day.runs()):
+
+        def add(batch: Batch) -> None:
+            nonlocal fired
+            kept = since(batch, how.warm_until_ms)
+            executions.add(kept)
+            size = len(deciding.strategies.names)
+            fired = np.bincount(kept.strategy, minlength=size) + grown(fired, size, 0)[:size]
+
+        for ticks, refused in runs:
             rejects.add(refused)
             if ticks is not None and len(ticks.partition):
-                fired, homeless = deciding.step(ticks if beside is None else together(ticks))
-                executions.add(since(fired, how.warm_until_ms))
+                batch, homeless = deciding.step(ticks if how.beside is None else together(ticks))
+                add(batch)
                 rejects.add(homeless)
             advance(*day.progress())
-        executions.add(since(deciding.rest(), how.warm_until_ms))
+        add(deciding.rest())
         for name in OF_EARLIER_REPLAYS:
             remove(out / name)
-    counts, warnings = deciding.counts, [*day.warnings, *deciding.skipped()]
-    done = Replayed(counts["ticks"], executions.rows, rejects.rows, counts, warnings, {})
-    write_manifest(out / "manifest.json", _manifest(day, deciding, done, how, out))
-    return done
+    return fired, rejects.rows
+
+
+def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
+    """Each strategy as it stood last. Pairs that fired are those of the result, the other counts are of all ticks."""
+    strategies, number = deciding.stood(), dict[str, int]()
+    tickers = [
+        np.array([number.setdefault(each, len(number)) for each in strategy.universe], np.int32)
+        for strategy in strategies
+    ]
+    fired_of = dict(zip(deciding.strategies.names, fired.tolist(), strict=True))
+    counts = (
+        deciding.counts_of(each.strategy_id)._replace(fired=fired_of.get(each.strategy_id, 0)) for each in strategies
+    )
+    write_definitions(path, as_they_are(strategies), Universes([*number], tickers), counts)
 
 
 def together(ticks: Ticks) -> Ticks:
@@ -87,4 +132,5 @@ def _manifest(day: Day, deciding: ByShard, done: Replayed, how: How, out: Path) 
         "fired_pairs": done.fired_pairs,
         "rejected": done.rejected,
         "result": hashed(out / "executions.parquet"),
+        "definitions_result": hashed(out / definitions_file.NAME),
     }

@@ -7,7 +7,7 @@ Only for values that `streams/core/decode.py` has walked from end to end and fou
 import numpy as np
 
 from streams.core.columns import Bytes, Int32s, Int64s
-from streams.core.jit import compiled
+from streams.core.jit import compiled, letting_go
 
 MAX_CODE: int = (1 << 31) - 1
 MAX_WIDE: int = (1 << 63) - 1
@@ -25,7 +25,7 @@ def number(data: Bytes, at: int) -> tuple[int, int]:
     return ((bits >> 1) & MAX_WIDE) ^ -(bits & 1), at + 1
 
 
-@compiled
+@letting_go
 def rest_of(
     data: Bytes, starts: Int64s, prefix_bytes: int, price: Bytes, size: Int64s, counts: Int64s, codes: Int32s
 ) -> int:

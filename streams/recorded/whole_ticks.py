@@ -49,6 +49,7 @@ class WholeTicks(NamedTuple):
     rows: Int64s
     """Which of the run's records they are."""
     names: list[str]
+    """All that were met so far: a list that grows."""
     name_of: Int32s
     ts_ms: Int64s
     rest: Rest
@@ -62,24 +63,25 @@ class WholeTickValues:
         self._schemas, self._values = schemas, TickValues(schemas)
         self._names = Shard(_EVERY_CODE_MOVES)
         """Knows the tickers, and decides nothing: so that each has a number, all codes move the price here."""
+        self._tickers: list[str] = []
         self._homes, self._home_of = Homes(partitions), np.zeros(0, np.int32)
         self._readers: Kept[SchemaRef, Writer] = Kept(READERS_KEPT)
 
     async def read(self, partition: int, run: RecordColumns) -> WholeTicks:
         """A run of one partition. Waits for schemas that are new; raises `RegistryDownError`."""
-        ticks, bad = await self._values.ticks(self._names, run)
-        names = self._names.index.tickers.all_names()
+        ticks, bad, only_id = await self._values.ticks(self._names, run)
+        if self._names.index.tickers.count > len(self._tickers):
+            self._tickers += self._names.index.tickers.all_names()[len(self._tickers) :]
+        names = self._tickers
         is_tick = ticks.ticker >= 0
         elsewhere = np.flatnonzero(is_tick)[self._homes_of(names)[ticks.ticker[is_tick]] != partition]
         is_tick[elsewhere] = False
         strays = [BadTick(row, FAULT_REASONS[FAULT.WRONG_PARTITION]) for row in elsewhere.tolist()]
-        rest, unread = await self._rest(run, np.flatnonzero(is_tick))
+        rest, unread = await self._rest(run, np.flatnonzero(is_tick), only_id)
         is_tick[[each.row for each in unread]] = False
         rows = np.flatnonzero(is_tick)
-        used, name_of = np.unique(ticks.ticker[rows], return_inverse=True)
-        named = [names[number] for number in used.tolist()]
         bad = sorted([*bad, *strays, *unread], key=lambda each: each.row)
-        return WholeTicks(rows, named, name_of.astype(np.int32), ticks.ts_ms[rows], rest, bad)
+        return WholeTicks(rows, names, ticks.ticker[rows], ticks.ts_ms[rows], rest, bad)
 
     def _homes_of(self, names: list[str]) -> Int32s:
         """The partition that each ticker belongs in."""
@@ -88,9 +90,13 @@ class WholeTickValues:
             self._home_of = np.concatenate((self._home_of, np.array(new, np.int32)))
         return self._home_of
 
-    async def _rest(self, run: RecordColumns, rows: Int64s) -> tuple[Rest, list[BadTick]]:
+    async def _rest(self, run: RecordColumns, rows: Int64s, only_id: int | None) -> tuple[Rest, list[BadTick]]:
         """The rest of these records, but for those that it cannot be read of."""
-        groups = await self._groups(run, rows)
+        if only_id is None or not len(run):
+            groups = await self._groups(run, rows)
+        else:
+            group = Group(only_id, only_id, rows)
+            groups = [(group, await self._reader(group.ref))]
         parts: list[tuple[Int64s, Rest]] = []
         unread: list[BadTick] = []
         for group, reader in groups:

@@ -83,10 +83,9 @@ class Result:
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
-        """What ticks went in, whatever they were called."""
-        return [
-            {key: value for key, value in each.items() if key != "name"} for each in self.manifest["inputs"]["ticks"]
-        ]
+        """What ticks went in, whatever their files were called; or which part of a topic."""
+        given = self.manifest["inputs"]
+        return [{key: value for key, value in each.items() if key != "name"} for each in given.get("ticks", [given])]
 
     def rows(
         self, strategies: dict[str, int], tickers: dict[str, int], modes: dict[str, int], but: Int32s | None = None

@@ -12,6 +12,7 @@ from streams.recorded.explain import FIRED, explain
 from streams.recorded.recording import Recording
 from streams.recorded.telling import ELSEWHERE, Question
 from streams.reference_data import load_conditions
+from streams.replay.result_folder import open_result
 from tests.recorded.lived import invoked, live_a_day, replayed, rows_of
 
 WORK = reference.make(7, 40_000, tickers=300, strategies=60)
@@ -35,9 +36,15 @@ def test_a_day_with_crashes_and_changes_comes_out_as_it_was_lived(place: Place, 
         assert found == lived
     else:
         assert found.keys() <= lived.keys()  # what a crash cut off was sent, and then decided by later strategies
-    for name in ("executions.parquet", "manifest.json", "rejected.jsonl"):
+    for name in ("executions.parquet", "manifest.json", "rejected.jsonl", "definitions.parquet"):
         assert (from_topics / name).read_bytes() == (from_recording / name).read_bytes(), name
     assert json.loads((from_topics / "manifest.json").read_text())["counts"]["ticks"] == 40_000
+    told = open_result(str(from_topics)).definitions.to_pylist()
+    fired = Counter(strategy_id for strategy_id, *_ in found)
+    assert {each["strategy_id"]: each["fired_pairs"] for each in told if each["fired_pairs"]} == fired
+    assert sum(each["bucket_dup"] for each in told) > 0
+    compared = invoked(place, "compare", str(from_topics), str(from_recording), "--out", str(tmp_path / "compared"))
+    assert f"Both have the same {found.total():,} executions." in compared.output
     if place.guarantee == "exactly_once":
         explained_as_sent(recording, day.executions())
 

@@ -1,6 +1,6 @@
 """The tables of a report, cut to what a page can hold; what was cut is said."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -66,14 +66,20 @@ def tickers(facts: Facts) -> Table:
 
 
 def inputs(facts: Facts) -> Table:
-    """What went in, by its hash."""
+    """What went in, by its hash; of a topic, which offsets."""
     given = facts.manifest["inputs"]
-    files = [("ticks", each) for each in given["ticks"]]
+    files = [("ticks", each) for each in given.get("ticks", ())]
+    files += [("topic", {"name": _part_told(given["topic"], each)}) for each in given.get("partitions", ())]
     files += [(name, each) for name, each in given.items() if name != "ticks" and isinstance(each, dict)]
     if "what_if" in facts.manifest:
         files.append(("what if", facts.manifest["what_if"]))
     rows = [[name, shown(str(each.get("name", ""))), str(each.get("sha256", ""))] for name, each in files]
     return _cut("inputs", "What went in", ["kind", "name", "SHA-256"], rows, "the first")
+
+
+def _part_told(topic: str, part: Mapping[str, int]) -> str:
+    first, end = part["first_offset"], part["end_offset"]
+    return f"{topic}, partition {part['partition']}, " + (f"offsets {first} to {end - 1}" if first < end else "nothing")
 
 
 def _cut(  # noqa: PLR0913, PLR0917 - a table's parts
