@@ -7,10 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from streams.core.events import Strategy
+from streams.recorded.beside import Stands
 from streams.recorded.placed import Refused, Ticks
 from streams.recorded.replay import How, replay_day
 from streams.replay.result_folder import open_result
-from tests.recorded.made import MINUTE_MS, START_MS, MadeDay
+from tests.recorded.made import MINUTE_MS, PARTITIONS, START_MS, MadeDay
 
 TOLD = ("executions.parquet", "definitions.parquet", "report.html", "manifest.json")
 
@@ -37,7 +39,17 @@ def test_what_is_told_hangs_on_the_day_alone(tmp_path: Path, seed: int) -> None:
     told = open_result(str(tmp_path / "37")).definitions.to_pylist()
     assert {each["strategy_id"]: each["fired_pairs"] for each in told if each["fired_pairs"]} == fired
     for reason in ("bucket_dup", "late"):
-        assert 0 < sum(each[reason] for each in told) <= counts[0][reason]
+        assert 0 < sum(each[reason] for each in told) == counts[0][reason]
+    stood = last_versions(InRuns(seed, turned=bool(seed % 2)))
+    assert {each["strategy_id"]: each["timeframe"] for each in told} == stood
+
+
+def last_versions(day: MadeDay) -> dict[str, str]:
+    """Of each strategy the timeframe of the newest version that any shard took."""
+    events = [*day.beside.strategies, *(event for p in range(PARTITIONS) for event in day.beside.taking(p).rest())]
+    versions = [each.stands for each in events if isinstance(each, Stands) and isinstance(each.stands, Strategy)]
+    newest = {each.strategy_id: each for each in sorted(versions, key=lambda each: each.version)}
+    return {strategy_id: strategy.timeframe for strategy_id, strategy in newest.items()}
 
 
 def test_fires_of_the_warm_up_are_not_told(tmp_path: Path) -> None:
