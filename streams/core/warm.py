@@ -41,7 +41,9 @@ def warm_up(conditions: ConditionTable) -> None:
         assert shard.next_due_ms >= shard.stream_ms
         shard.clock(60_000 * version)
     value = np.frombuffer(b"\x02A\x80\x80\x04", np.uint8)
-    ticks, _ = shard.from_values(value, np.array([0]), np.array([len(value)]), decode_plan(SCHEMA), NO_PREFIX)
+    new_name, plan, start = np.frombuffer(b"\x02Z\x80\x80\x04", np.uint8), decode_plan(SCHEMA), np.array([0])
+    shard.from_values(new_name, start, np.array([len(new_name)]), plan, NO_PREFIX)
+    ticks, _ = shard.from_values(value, start, np.array([len(value)]), plan, NO_PREFIX)
     for tracked in (True, False, True):
         shard.tracked = tracked
         shard.in_order(shard.step(ticks), 1)
