@@ -7,19 +7,24 @@ from streams.core.shard import Shard
 from tests.core.histories import CONDITIONS
 
 
+def name(function: object) -> str:
+    """The same in every process, as those that share the tests need it."""
+    return str(vars(function)["py_func"].__name__)
+
+
 def lets_go(function: object) -> bool:
     options: dict[str, bool] = vars(function)["targetoptions"]
     return options.get("nogil", False)
 
 
 @pytest.mark.parametrize(
-    "function", [kernel.long_step, decode.judge_codes, numbered.look_up, order._lay_in_order], ids=str
+    "function", [kernel.long_step, decode.judge_codes, numbered.look_up, order._lay_in_order], ids=name
 )
 def test_others_run_beside_the_long_calls_of_a_replay(function: object) -> None:
     assert lets_go(function)
 
 
-@pytest.mark.parametrize("function", [kernel.step, decode.decode, order._put_in_order], ids=str)
+@pytest.mark.parametrize("function", [kernel.step, decode.decode, order._put_in_order], ids=name)
 def test_the_calls_of_a_worker_keep_the_lock(function: object) -> None:
     assert not lets_go(function)
 
