@@ -46,7 +46,8 @@ class Seen:
         """Remember an execution; returns what of it is new, None where nothing is."""
         bucket = Bucket(execution.run_id, execution.strategy_id, execution.bucket_ms, execution.scope)
         asked = EVERY_TICKER if execution.is_whole_universe else execution.tickers
-        new = tuple(ticker for ticker in asked if self._is_new(bucket, ticker))
+        each_once = dict.fromkeys(asked)  # else the first time of one may be forgotten by the second
+        new = tuple(ticker for ticker in each_once if self._is_new(bucket, ticker))
         if not new:
             return None
         return execution if len(new) == len(asked) else replace(execution, tickers=new)

@@ -52,6 +52,14 @@ def test_an_execution_of_which_some_tickers_were_seen_keeps_the_rest_in_order() 
     assert (rest.tickers, rest.execution_id) == (("A", "C"), "again")
 
 
+def test_a_ticker_that_stands_twice_in_an_execution_is_asked_for_once_however_little_is_remembered() -> None:
+    seen = Seen(1)
+    assert seen.unseen(execution("s", 1, ["A"])) is not None
+    rest = seen.unseen(execution("s", 1, ["A", "B", "C", "A"]))
+    assert rest is not None
+    assert rest.tickers == ("B", "C")
+
+
 def test_the_whole_universe_is_one_thing_and_no_ticker() -> None:
     seen = Seen(10)
     assert seen.unseen(execution("s", 1, [])) is not None
