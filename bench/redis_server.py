@@ -1,8 +1,5 @@
 """A Redis server of one's own, for benches and tests: found or installed, on a free port, killed at the end."""
 
-import fcntl
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,61 +10,20 @@ from typing import Final, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-from streams.kafka.kafka_jars import Unavailable, cache_folder
+from bench.installed import found_or_installed
+from streams.kafka.kafka_jars import Unavailable
 
 NAME: Final = "redis-server"
-INSTALL_TIMEOUT_S: Final = 300
 UP_S: Final = 20.0
 HIGHEST_PORT: Final = 55_535
 """A node of a cluster talks to others 10,000 above its port."""
-
-
-def find_redis_server() -> str:
-    """The one on the path; where there is none, it is installed, if this is root and there is apt."""
-    found = shutil.which(NAME)
-    if found:
-        return found
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
-        message = f"{NAME} is not on the path, and only root with apt-get can install it"
-        raise Unavailable(message)
-    cache = cache_folder(os.environ)
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "redis.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return shutil.which(NAME) or _install(apt)
-
-
-def _install(apt: str) -> str:
-    """Install it; what went wrong is the reason why there is none."""
-    said = ""
-    for arguments in (("update",), ("install", "--yes", "--no-install-recommends", NAME, "redis-tools")):
-        try:
-            done = subprocess.run(
-                [apt, "-qq", *arguments],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=INSTALL_TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired as error:
-            message = f"apt-get {arguments[0]} had not ended after {INSTALL_TIMEOUT_S} s"
-            raise Unavailable(message) from error
-        said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else said
-    found = shutil.which(NAME)
-    if found is None:
-        message = f"apt-get could not install {NAME}: {said}"
-        raise Unavailable(message)
-    return found
 
 
 class RedisServer:
     """One server. `options` are those of `redis-server`, such as `--maxmemory 1mb`."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self._path, self._folder, self._options = find_redis_server(), folder, options
+        self._path, self._folder, self._options = found_or_installed([NAME], NAME, "redis-tools"), folder, options
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()

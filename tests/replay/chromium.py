@@ -1,11 +1,9 @@
 """A real Chromium for tests: found or installed, talked to over a pipe in its own protocol; nothing else is needed."""
 
 import base64
-import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -13,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from streams.kafka.kafka_jars import Unavailable, cache_folder
+from bench.installed import found_or_installed
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL_TIMEOUT_S = 400
 ANSWER_TIMEOUT_S = 60
 
 FLAGS = (
@@ -26,48 +23,8 @@ FLAGS = (
 
 
 def find_chromium() -> str:
-    """The Chromium on the path; where there is none, it is installed, if this is root and there is apt."""
-    found = on_the_path()
-    if found:
-        return found
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
-        message = f"none of {', '.join(NAMES)} is on the path, and only root with apt-get can install it"
-        raise Unavailable(message)
-    cache = cache_folder(os.environ)
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "chromium.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return on_the_path() or install(apt)
-
-
-def on_the_path() -> str | None:
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
-
-
-def install(apt: str) -> str:
-    """Install it; what went wrong is the reason why there is none."""
-    said = ""
-    for arguments in (("update",), ("install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core")):
-        try:
-            done = subprocess.run(
-                [apt, "-qq", *arguments],
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=INSTALL_TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired as error:
-            message = f"apt-get {arguments[0]} had not ended after {INSTALL_TIMEOUT_S} s"
-            raise Unavailable(message) from error
-        said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else said
-    found = on_the_path()
-    if found is None:
-        message = f"apt-get could not install chromium: {said}"
-        raise Unavailable(message)
-    return found
+    """The Chromium on the path; where there is none, it is installed, with letters to draw."""
+    return found_or_installed(NAMES, "chromium", "fonts-dejavu-core")
 
 
 class Chromium:
