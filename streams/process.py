@@ -1,5 +1,6 @@
-"""How this process treats its memory and its threads: small, without long searches, and taking turns soon."""
+"""How this process treats its memory, its threads and signals: small, without long searches, taking turns soon."""
 
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -7,6 +8,9 @@ import os
 import signal
 import sys
 from typing import Final, NoReturn
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+"""They ask a process to end."""
 
 PR_SET_PDEATHSIG: Final = 1
 M_MMAP_THRESHOLD: Final = -3
@@ -54,6 +58,12 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 20, 100)
+
+
+def told_to_stop(over: asyncio.Event) -> None:
+    """Have it set where one of the signals comes. For the event loop."""
+    for each in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(each, over.set)
 
 
 def end(code: int) -> NoReturn:

@@ -33,7 +33,7 @@ from streams.kafka.warm import compile_elsewhere, warm_up
 from streams.kafka.watch import Watch
 from streams.kafka.whole_topic import committed_ends
 from streams.metrics import Metrics
-from streams.process import keep_memory_small, settle
+from streams.process import SIGNALS, keep_memory_small, settle, told_to_stop
 from streams.reference_data import load_conditions
 from streams.reports import report_lines
 from streams.settings import Settings
@@ -43,7 +43,6 @@ from streams.views.owner import own_url
 log = logging.getLogger(__name__)
 
 FAILED: Final = 1
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STOPPING_S: Final = 8.5
 """A worker must be gone within ten seconds."""
 
@@ -134,9 +133,7 @@ class Worker:
 
     async def run(self) -> int:
         """Start the parts, wait until it is over, and stop them."""
-        loop = asyncio.get_running_loop()
-        for each in SIGNALS:
-            loop.add_signal_handler(each, self._over.set)
+        told_to_stop(self._over)
         parts = compose(self._given, Told(self._metrics, self._observe, self._committed), self._end)
         settings = self._given.settings
         tables = shown_tables(parts, self._given.sizes[settings.topics.ticks])

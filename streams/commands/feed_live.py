@@ -123,9 +123,12 @@ def follow(
 
 async def followed(exchange: "Exchange", current: Settings, options: "Options") -> "Summary":
     """Follow until Ctrl-C or SIGTERM."""
-    from streams.feeds.live import run_feed, told_to_stop
+    from streams.feeds.live import run_feed
+    from streams.process import told_to_stop
 
-    return await run_feed(exchange, current, options, told_to_stop())
+    over = asyncio.Event()
+    told_to_stop(over)
+    return await run_feed(exchange, current, options, over)
 
 
 def begin(current: Settings) -> None:
@@ -164,9 +167,11 @@ def file(*, path: Path, rate: float | None, speed: float | None) -> None:
 async def sent_file(current: Settings, path: Path, rate: float | None, speed: float | None) -> dict[str, Any]:
     """Send a file; returns what became of it."""
     from streams.feeds.file_feed import FileFeed, Pace
-    from streams.feeds.live import STOPPED_S, make_target, told_to_stop
+    from streams.feeds.live import STOPPED_S, make_target
+    from streams.process import told_to_stop
 
-    over = told_to_stop()
+    over = asyncio.Event()
+    told_to_stop(over)
     target = make_target(current, only_relevant=False)
     try:
         sent = await FileFeed(path, tick_schema_id(current), target).send(Pace(rate, speed), over, STOPPED_S)

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from streams.consumer.limits import Limits
 from streams.errors import InputError, in_words
 from streams.kafka.codec import Decoder, Encoder
-from streams.kafka.look_up import APPLY, topic_sizes
+from streams.kafka.look_up import needed_sizes
 from streams.kafka.registry import FileSchemas, Schemas
 from streams.kafka.schema_source import open_schemas
 from streams.kafka.security import for_aiokafka, for_confluent
@@ -34,8 +34,7 @@ def group_id(settings: Settings, group: str) -> str:
 
 def check_topic(settings: Settings, topic: str) -> None:
     """Refuse to begin where the topic is missing, or no broker answers. May wait: not for the event loop."""
-    if topic not in topic_sizes(settings.broker, [topic], for_confluent(settings)):
-        raise InputError(f"the cluster at {settings.broker}", f"has no {topic}", APPLY)
+    needed_sizes(settings.broker, [topic], for_confluent(settings))
 
 
 def schemas_of(settings: Settings) -> Schemas:

@@ -12,11 +12,10 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Protocol
 
 from streams.consumer.execution import Execution
 from streams.consumer.executions import Executions, OnBad, log_bad
@@ -24,12 +23,12 @@ from streams.consumer.limits import Limits
 from streams.consumer.report import Report, failed
 from streams.consumer.results import Results
 from streams.consumer.under_way import Delivery
+from streams.process import SIGNALS
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
 StrategyFunction = Callable[[Execution], Report | None] | Callable[[Execution], Awaitable[Report | None]]
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Source(Protocol):

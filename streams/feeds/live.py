@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import signal
 import time
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
@@ -15,7 +14,7 @@ from streams.feeds.following import Exchange, Follower, Ways
 from streams.feeds.inbox import Inbox
 from streams.kafka.clients import make_announcer
 from streams.kafka.codec import Encoder
-from streams.kafka.look_up import APPLY, topic_sizes
+from streams.kafka.look_up import needed_sizes
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
@@ -29,7 +28,6 @@ STOPPED_S: Final = 8.0
 """What has been received has so long to arrive where the feed is told to stop."""
 UNREADY: Final = "the feed is not subscribed"
 MEND_PORT: Final = "name another with --web-port; 0 takes a free one"
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Options(NamedTuple):
@@ -66,10 +64,7 @@ def make_target(settings: Settings, *, only_relevant: bool) -> Target:
     """Where ticks go; raises `InputError` where the topics are not there."""
     topics = settings.topics
     letters = topics.dead_letters(topics.ticks)
-    sizes = topic_sizes(settings.broker, (topics.ticks, letters), for_confluent(settings))
-    missing = [name for name in (topics.ticks, letters) if name not in sizes]
-    if missing:
-        raise InputError(f"the cluster at {settings.broker}", f"has no {', '.join(missing)}", APPLY)
+    sizes = needed_sizes(settings.broker, (topics.ticks, letters), for_confluent(settings))
     with registry_told():
         schemas = open_schemas(
             settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix, may_register=True
@@ -84,14 +79,6 @@ def make_target(settings: Settings, *, only_relevant: bool) -> Target:
 def now_ms() -> int:
     """The time of this machine."""
     return time.time_ns() // 1_000_000
-
-
-def told_to_stop() -> asyncio.Event:
-    """Set when Ctrl-C or SIGTERM comes."""
-    over = asyncio.Event()
-    for each in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(each, over.set)
-    return over
 
 
 async def run_feed(exchange: Exchange, settings: Settings, options: Options, over: asyncio.Event) -> Summary:

@@ -1,4 +1,4 @@
-"""What a worker looks up of the cluster before it begins: that its topics are there, and how large they are."""
+"""What is looked up of the cluster before anything begins: that the topics are there, and how large they are."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -28,11 +28,23 @@ def topic_sizes(bootstrap: str, names: Collection[str], security: Mapping[str, s
     return {name: len(found[name].partitions) for name in names if name in found}
 
 
-def check_sizes(topics: TopicNames, needed: Collection[str], sizes: Mapping[str, int], bootstrap: str) -> None:
-    """Refuse to begin where a topic is missing: Faust would go on without it, with state that is empty and stays so."""
+def needed_sizes(bootstrap: str, names: Collection[str], security: Mapping[str, str] = NO_SECURITY) -> dict[str, int]:
+    """The same of topics that must all be there."""
+    sizes = topic_sizes(bootstrap, names, security)
+    refuse_missing(names, sizes, bootstrap)
+    return sizes
+
+
+def refuse_missing(needed: Collection[str], sizes: Mapping[str, int], bootstrap: str) -> None:
+    """Raise `InputError` where a topic is not there."""
     missing = sorted(set(needed) - sizes.keys())
     if missing:
         raise InputError(f"the cluster at {bootstrap}", f"has no {', '.join(missing)}", APPLY)
+
+
+def check_sizes(topics: TopicNames, needed: Collection[str], sizes: Mapping[str, int], bootstrap: str) -> None:
+    """Refuse to begin where a topic is missing: Faust would go on without it, with state that is empty and stays so."""
+    refuse_missing(needed, sizes, bootstrap)
     for each in (*topics.changelogs, topics.clock, topics.journal):
         if sizes[each] != sizes[topics.ticks]:
             problem = f"has {sizes[each]} partitions, and {topics.ticks} has {sizes[topics.ticks]}"

@@ -16,7 +16,7 @@ from streams.errors import InputError, in_words
 from streams.kafka.bad_values import BadValueError
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Decoder
-from streams.kafka.look_up import APPLY, topic_sizes
+from streams.kafka.look_up import needed_sizes
 from streams.kafka.registry import RegistryDownError, Schemas
 from streams.kafka.security import for_confluent
 from streams.settings import Settings
@@ -93,10 +93,7 @@ class Following:
     async def _place(self, consumer: AIOKafkaConsumer, from_ms: int) -> None:
         """Go to where reading goes on: at first, an hour back."""
         broker, security = self._settings.broker, for_confluent(self._settings)
-        sizes = await asyncio.to_thread(topic_sizes, broker, self._decoders, security)
-        missing = sorted(self._decoders.keys() - sizes.keys())
-        if missing:
-            raise InputError(f"the cluster at {broker}", f"has no {', '.join(missing)}", APPLY)
+        sizes = await asyncio.to_thread(needed_sizes, broker, self._decoders, security)
         tps = [TopicPartition(topic, number) for topic, size in sizes.items() for number in range(size)]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import secrets
-import signal
 import time
-from typing import Any, Final
+from typing import Any
 
-from streams.errors import InputError
-from streams.kafka.look_up import APPLY, topic_sizes
+from streams.kafka.look_up import needed_sizes
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
+from streams.process import told_to_stop
 from streams.settings import Settings
 from streams.views.health import HealthServer
 from streams.views.redis.comparing import Report
@@ -23,17 +22,12 @@ from streams.views.redis.wire import TROUBLES
 
 log = logging.getLogger(__name__)
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
 
 def look_up(settings: Settings) -> Given:
     """What must be there before anything begins; raises `InputError`."""
     topics = settings.topics
     needed = (*topics.changelogs, topics.strategy_changes)
-    sizes = topic_sizes(settings.broker, needed, for_confluent(settings))
-    missing = sorted(set(needed) - sizes.keys())
-    if missing:
-        raise InputError(f"the cluster at {settings.broker}", f"has no {', '.join(missing)}", APPLY)
+    sizes = needed_sizes(settings.broker, needed, for_confluent(settings))
     with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
     return Given(settings, sizes, schemas)
@@ -44,9 +38,7 @@ async def follow(settings: Settings, *, drain: bool) -> dict[str, Any]:
     began_s = time.monotonic()
     counts, over = RedisCounts(), asyncio.Event()
     follower = Follower(look_up(settings), secrets.token_hex(8), counts)
-    loop = asyncio.get_running_loop()
-    for each in SIGNALS:
-        loop.add_signal_handler(each, over.set)
+    told_to_stop(over)
     server = HealthServer(follower, counts.exposed)
     port = await server.start(settings.web_host, settings.web_port)
     log.info("health and metrics at http://%s:%d", settings.web_host, port)
