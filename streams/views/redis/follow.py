@@ -7,11 +7,10 @@ failing over or gone, rows go on coming in and only the latest of each is kept; 
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, NamedTuple
 
-from streams.instruments import ShardStatus
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Decoder
 from streams.kafka.registry import Schemas
@@ -108,7 +107,6 @@ class Follower:
         )
         interval_s = settings.redis_interval_ms / 1_000
         self._keeper = Keeper(view, wire, self.source.held, told=counts, interval_s=interval_s, now_s=time.monotonic)
-        self.shards: Sequence[ShardStatus] = ()
 
     @property
     def ready(self) -> bool:

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import secrets
 import time
-from typing import Any
+from typing import Any, Final
 
 from streams.kafka.look_up import needed_sizes
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.process import told_to_stop
 from streams.settings import Settings
-from streams.views.health import HealthServer
+from streams.views.health import MEND_PORT
 from streams.views.redis.comparing import Report
 from streams.views.redis.connecting import connected, unreachable
 from streams.views.redis.counts import RedisCounts
@@ -19,8 +19,11 @@ from streams.views.redis.follow import Follower, Given, Source
 from streams.views.redis.keys import Keys
 from streams.views.redis.reconcile import Wishes, reconcile
 from streams.views.redis.wire import TROUBLES
+from streams.views.served import Server, application, ready_but_for
 
 log = logging.getLogger(__name__)
+
+UNREADY: Final = "Redis is not equal to the tables"
 
 
 def look_up(settings: Settings) -> Given:
@@ -39,7 +42,8 @@ async def follow(settings: Settings, *, drain: bool) -> dict[str, Any]:
     counts, over = RedisCounts(), asyncio.Event()
     follower = Follower(look_up(settings), secrets.token_hex(8), counts)
     told_to_stop(over)
-    server = HealthServer(follower, counts.exposed)
+    served = application(counts.exposed, lambda: ready_but_for([] if follower.ready else [UNREADY]))
+    server = Server(served, MEND_PORT)
     port = await server.start(settings.web_host, settings.web_port)
     log.info("health and metrics at http://%s:%d", settings.web_host, port)
     try:
