@@ -26,6 +26,7 @@ from streams.errors import in_words
 from streams.kafka.asking_again import ask_again
 from streams.kafka.faust_records import RunRecord, SingleRecord, fetch_record, run_records, single_records
 from streams.kafka.fetch import Bounds, RawRun
+from streams.kafka.handed_back import hand_back
 from streams.kafka.in_loop import ConsumerInLoop
 from streams.kafka.ports import App
 from streams.kafka.raw_fetch import RawFetch
@@ -37,7 +38,7 @@ NAME: Final = "tickgate"
 """The URL scheme of the transport, as the entry point in `pyproject.toml` names it."""
 
 LONGEST_POLL_S: Final = 0.1
-"""A rebalance waits for the poll under way."""
+"""What a poll waits for something to come. A rebalance may be over before it is: see `handed_back.py`."""
 
 COMMIT_S: Final = 2.0
 """What the group's offsets may take; they are for tools only."""
@@ -121,7 +122,7 @@ class ConsumerThread(ConsumerInLoop):
         timeout: float | None = None,  # noqa: ASYNC109 - as Faust calls it
         max_records: int | None = None,  # noqa: ARG002 - a run is as large as it came
     ) -> dict[TP, list[RunRecord] | list[SingleRecord]]:
-        """What has come, unless a rebalance came in between."""
+        """What has come; of this generation only, as Faust would take it for that."""
         owner, generation = self.consumer, self.app.consumer_generation_id
         if not owner.flow_active:
             return {}
@@ -133,9 +134,10 @@ class ConsumerThread(ConsumerInLoop):
             return {}
         wait_ms = int(1000 * min(timeout or LONGEST_POLL_S, LONGEST_POLL_S))
         fetched = await self.raw.getmany(wanted, timeout_ms=wait_ms)
-        if generation != self.app.consumer_generation_id:
-            return {}  # Faust would take them for records of the new generation
-        return owner.as_records(fetched)
+        if generation == self.app.consumer_generation_id:
+            return owner.as_records(fetched)
+        await hand_back(consumer, fetched)
+        return {}
 
     async def commit_positions(self, positions: Mapping[TP, int]) -> None:
         """Commit; what goes wrong is said, and no more: where the truth is, see `checkpoint.py`."""
@@ -158,8 +160,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Faust makes it
         super().__init__(*args, **kwargs)
         app = cast("App", self.app)
-        self.settings, self.shards = app.tickgate, app.shards
-        self.results = app.results
+        self.settings, self.shards, self.results = app.tickgate, app.shards, app.results
         self.ticks_topic = self.settings.topics.ticks
         self.clock_topic, self.results_topic = self.settings.topics.clock, self.settings.topics.alert_results
         self.strategies_topic = self.settings.topics.strategy_changes
@@ -219,8 +220,7 @@ class Consumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic not in self._wants_more:
-            offset: int | None = super()._new_offset(tp)
-            return offset
+            return super()._new_offset(tp)
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         return None  # `commit_positions` does; an acknowledged event says nothing
