@@ -31,6 +31,7 @@ from streams.kafka.in_loop import ConsumerInLoop
 from streams.kafka.ports import App
 from streams.kafka.raw_fetch import RawFetch
 from streams.kafka.touched import no_longer_used
+from streams.kafka.waits_less import WaitsLess
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ class ConsumerThread(ConsumerInLoop):
             log.info("the offsets of the group could not be committed: %s", in_words(error))
 
 
-class Consumer(driver.Consumer):
+class Consumer(WaitsLess, driver.Consumer):
     """Hands over runs, leaves the commit to the checkpoints, and seeks to where the shards stand."""
 
     has_sought = False
@@ -163,17 +164,14 @@ class Consumer(driver.Consumer):
         self.settings, self.shards, self.results = app.tickgate, app.shards, app.results
         self.ticks_topic = self.settings.topics.ticks
         self.clock_topic, self.results_topic = self.settings.topics.clock, self.settings.topics.alert_results
-        self.strategies_topic = self.settings.topics.strategy_changes
+        self.own_topics = self.ticks_topic, self.clock_topic
+        """What is read for one shard alone, from where that stands."""
+        self._quiet_topics = frozenset({self.clock_topic, self.results_topic, self.settings.topics.strategy_changes})
         self._wants_more: dict[str, Callable[[int], bool]] = {
             self.ticks_topic: partial(self.shards.wants_more, self.ticks_topic),
             self.clock_topic: partial(self.shards.wants_more, self.clock_topic),
             self.results_topic: self.results.wants_more,
         }
-
-    @property
-    def own_topics(self) -> tuple[str, str]:
-        """What is read for one shard alone, from where that stands."""
-        return self.ticks_topic, self.clock_topic
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -185,7 +183,7 @@ class Consumer(driver.Consumer):
 
     def is_seldom(self, tp: TopicPartition) -> bool:
         """Whether little comes of a partition, once the shards are recovered: it is asked for now and then."""
-        return self.has_sought and tp.topic in {self.clock_topic, self.results_topic, self.strategies_topic}
+        return self.has_sought and tp.topic in self._quiet_topics
 
     def is_in_runs(self, topic: str) -> bool:
         """Whether the topic comes in runs."""
