@@ -14,6 +14,7 @@ import numpy as np
 
 from streams.core.columns import Bytes
 from streams.kafka.batch_kernel import FAULT
+from streams.kafka.lz4_frame import unpack_lz4
 
 GZIP: Final = 1
 SNAPPY: Final = 2
@@ -56,7 +57,7 @@ def unpack_snappy(packed: memoryview, room: memoryview) -> int:
 UNPACK: Final[dict[int, Callable[[memoryview, memoryview], int]]] = {
     GZIP: lambda packed, room: int(cramjam.gzip.decompress_into(packed, room)),
     SNAPPY: unpack_snappy,
-    LZ4: lambda packed, room: int(cramjam.lz4.decompress_into(packed, room)),
+    LZ4: unpack_lz4,
     ZSTD: lambda packed, room: int(cramjam.zstd.decompress_into(packed, room)),
 }
 
