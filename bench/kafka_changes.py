@@ -16,9 +16,10 @@ from bench import kafka_wide, reference, workload
 from bench.kafka_answer import ends_of
 from bench.kafka_bulk import send_in_bulk
 from bench.kafka_churn import RATE, Plan, SentChange, change_on_schedule
-from bench.kafka_flow import Flow, Helper, Sent, send_on_schedule
+from bench.kafka_flow import Helper
 from bench.kafka_ground import PARTITIONS, Place, RunError, import_strategies, make_topics, real_broker, say
 from bench.kafka_in_force import in_force_ms, read_journal
+from bench.kafka_schedule import Flow, Sent, send_on_schedule
 from bench.kafka_summary import Spread, spread
 from bench.kafka_wide import PAIRS, TICKERS
 from bench.kafka_worker import Worker

@@ -1,31 +1,18 @@
-"""Ticks sent on a schedule and executions read as they come, each in a process of its own.
-
-The schedule never waits: a tick counts from the moment that it was due, also where the sender, the broker or the worker
-was late. So a stall is seen at its full length by every tick that fell into it.
-"""
+"""A producer for ticks one by one, executions read as they come, and processes that do either for this one."""
 
 import gc
-import math
 import multiprocessing
 import time
-from array import array
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from bench import reference, workload
+from bench import reference
 from bench.kafka_answer import Answer, answer_of, committed_consumer, ends_of, execution_of, pairs_of_executions
 from bench.kafka_ground import RunError
-
-LINGER_MS: Final = 4
-"""How long the sender gathers. It is part of the latencies; with less, half of the machine would only send."""
-
-PAUSE_S: Final = 0.0005
-"""Between two looks at the clock; so late a tick may be sent."""
 
 SILENCE_S: Final = 4.0
 """After the last tick: so long without an execution, and no more will come."""
@@ -33,28 +20,9 @@ SILENCE_S: Final = 4.0
 MOST_AT_ONCE: Final = 1_000
 """Executions that the reader takes in one go."""
 
-FLUSH_TIMEOUT_S: Final = 60.0
-HEAD_START_S: Final = 0.5
 
 SPAWN: Final = multiprocessing.get_context("spawn")
 """A fork would share the Kafka clients' locks, but not their threads."""
-
-
-class Flow(NamedTuple):
-    """Where to send, and how fast."""
-
-    bootstrap: str
-    topic: str
-    rate: float
-    """Ticks a second."""
-
-
-class Sent(NamedTuple):
-    """How the sender kept to its schedule."""
-
-    start_s: float
-    """When the first tick was due, on the clock that all processes of the machine share."""
-    most_behind_s: float
 
 
 class Received(NamedTuple):
@@ -93,42 +61,11 @@ def put(to: Producer, topic: str, key: bytes, value: bytes, ts_ms: int) -> None:
             return
 
 
-def send_on_schedule(flow: Flow, ticks: Path, line: Connection) -> None:
-    """The sender's process: say that all is encoded, wait for the start, send each tick when it is due."""
-    found = np.load(ticks)
-    when = found["when"].tolist()
-    names = [workload.ticker_name(who) for who in found["who"].tolist()]
-    values = [
-        workload.encode(name, ts_ms, 100.0 + i % 100) for i, (name, ts_ms) in enumerate(zip(names, when, strict=True))
-    ]
-    keys = [name.encode() for name in names]
-    to = producer(flow.bootstrap, LINGER_MS)
-    gc.freeze()  # a look through millions of values would hold up those that are due
-    to.list_topics(flow.topic)
-    line.send("ready")
-    line.recv()
-    start_s = time.monotonic() + HEAD_START_S
-    sent, most_behind_s = 0, 0.0
-    while sent < len(values):
-        now_s = time.monotonic()
-        due = min(len(values), math.floor((now_s - start_s) * flow.rate) + 1)
-        if due <= sent:
-            time.sleep(PAUSE_S)
-            continue
-        most_behind_s = max(most_behind_s, now_s - (start_s + sent / flow.rate))
-        for i in range(sent, due):
-            put(to, flow.topic, keys[i], values[i], when[i])
-        sent = due
-        to.poll(0)
-    to.flush(FLUSH_TIMEOUT_S)
-    line.send(Sent(start_s, most_behind_s))
-
-
 def read_as_they_come(bootstrap: str, topic: str, line: Connection) -> None:
     """The reader's process: say that it stands at the end of the topic, then note when each execution is read."""
     consumer = at_the_end(bootstrap, topic)
     line.send("ready")
-    read_s, values = array("d"), list[bytes]()
+    found: list[tuple[float, list[Message]]] = []
     gc.disable()  # a look through all that was read takes 80 ms, and whatever comes meanwhile would seem late by them
     last_s = time.monotonic()
     while not line.poll() or time.monotonic() - last_s < SILENCE_S:
@@ -136,13 +73,11 @@ def read_as_they_come(bootstrap: str, topic: str, line: Connection) -> None:
         # With it come those that are there already: to ask for each by itself would take the machine from the others.
         messages = [first, *consumer.consume(MOST_AT_ONCE, 0)] if first is not None else []
         now_s = time.monotonic()
-        read = [message.value() or b"" for message in messages if not is_end(message)]
-        if read:
+        if not all(map(is_end, messages)):
             last_s = now_s
-            read_s.extend([now_s] * len(read))
-            values += read
+        found.append((now_s, messages))  # what they say is looked at when there is time for it
     consumer.close()
-    line.send(received(read_s, values))
+    line.send(received(found))
 
 
 def at_the_end(bootstrap: str, topic: str) -> Consumer:
@@ -167,14 +102,15 @@ def is_end(message: Message) -> bool:
     return True
 
 
-def received(read_s: "array[float]", values: list[bytes]) -> Received:
-    """Decode what was read, now that there is time for it."""
-    causes = [execution_of(value)["cause"] for value in values]
+def received(found: list[tuple[float, list[Message]]]) -> Received:
+    """Decode what was read, and when."""
+    read = [(read_s, message.value() or b"") for read_s, each in found for message in each if not is_end(message)]
+    causes = [execution_of(value)["cause"] for _, value in read]
     return Received(
-        np.array(read_s),
+        np.array([read_s for read_s, _ in read]),
         np.array([cause["partition"] for cause in causes], np.int32),
         np.array([cause["first_offset"] for cause in causes], np.int64),
-        answer_of(pairs_of_executions((b"", value) for value in values)),
+        answer_of(pairs_of_executions((b"", value) for _, value in read)),
     )
 
 

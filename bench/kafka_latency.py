@@ -12,8 +12,9 @@ import numpy.typing as npt
 from bench import reference
 from bench.kafka_answer import Answer, ends_of
 from bench.kafka_candidates import must_be_right
-from bench.kafka_flow import Flow, Helper, Received, Sent, read_as_they_come, send_on_schedule
+from bench.kafka_flow import Helper, Received, read_as_they_come
 from bench.kafka_ground import PARTITIONS, Ground, Place, RunError, import_strategies, make_topics, real_broker, say
+from bench.kafka_schedule import Flow, Sent, send_on_schedule
 from bench.kafka_worker import Worker
 from streams.core.records import partitions_of, records_of
 from streams.kafka.brokers import NoBrokerError
@@ -66,7 +67,7 @@ def measured(ground: Ground, work: reference.Workload, guarantee: str) -> Run:
     import_strategies(place, work.strategies)
     file = ground.scratch / "flow.npz"
     np.savez(file, who=work.who, when=work.when)
-    flow = Flow(ground.bootstrap, place.topics.ticks, RATE)
+    flow = Flow(ground.bootstrap, place.topics.ticks, RATE, WARM_UP_S)
     with (
         Worker(place) as worker,
         Helper(read_as_they_come, ground.bootstrap, place.topics.alert_executions) as reader,
