@@ -51,7 +51,7 @@ def test_a_header_may_tell_the_size_of_the_content_or_name_a_dictionary() -> Non
     size = (100).to_bytes(8, "little")
     with_size = head[:4] + bytes([head[4] | 0x08]) + head[5:] + size + rest
     assert unpacked(with_size, 101) == b"ticks" * 20
-    with_dictionary = head[:4] + bytes([head[4] | 0x01]) + head[5:] + b"\1\0\0\0" + rest
+    with_dictionary = head[:4] + bytes([head[4] | 0x01]) + head[5:] + b"\1\0\0\0" + b"\0" + rest[1:]
     assert blocks_of(memoryview(with_dictionary)) is None
 
 
