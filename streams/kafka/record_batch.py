@@ -91,6 +91,8 @@ class RecordColumns:
         return None if start < 0 else self.buffer[start:end].tobytes()
 
 
+NO_TRANSACTIONS: Final = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8)
+
 NOTHING: Final = RecordColumns(np.empty(0, np.uint8), *np.empty((8, 0), np.int64))
 
 
@@ -164,6 +166,8 @@ class Response:
 
     def _packed_bytes(self) -> int:
         """How many bytes the next run has at most as it came."""
+        if self._at == len(self._batches.start) - 1:
+            return int(self._batches.end[self._at] - self._batches.start[self._at])
         records = np.cumsum(self._batches.records[self._at :])
         if len(records) == 0:
             return 0
@@ -196,6 +200,9 @@ class Response:
 def _visible(batches: Batches, aborted: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint8]:
     """Which batches hold records that are to be seen."""
     visible = np.zeros(len(batches.start), np.uint8)
+    if not aborted:  # as nearly always, and to sort nothing takes a sixth of what it takes to read fifty ticks
+        batch_kernel.mark_visible(batches, *NO_TRANSACTIONS, visible)
+        return visible
     ordered = sorted(aborted, key=lambda each: each[1])
     producers, first_offsets = np.array(ordered, np.int64).reshape(-1, 2).T.copy()
     states = np.full(len(ordered), batch_kernel.WAITING, np.uint8)
