@@ -37,6 +37,8 @@ topics:
   - {topic: proposals, partitions: 1}
   - {topic: decisions, partitions: 1}
   - {topic: turns, partitions: 1, config: {cleanup.policy: compact}}
+  - {topic: conviction, partitions: 1}
+  - {topic: conviction-state, partitions: 1, config: {cleanup.policy: compact}}
   - {topic: "*.dlq", partitions: 1}
   - {topic: "*-changelog", partitions: ticks, config: {cleanup.policy: compact}}
 """
@@ -89,7 +91,7 @@ def test_the_file_that_comes_along_wants_every_topic_there_is() -> None:
     assert tuple(found) == NAMES.all
     assert default_file() == ROOT / "deploy" / "topics.yaml"
     compacted = {name for name, each in found.items() if each.config["cleanup.policy"] == "compact"}
-    assert compacted == {"strategy-changes", "controls", "turns", *NAMES.changelogs}
+    assert compacted == {"strategy-changes", "controls", "turns", "conviction-state", *NAMES.changelogs}
     ticks = found["ticks"]
     assert ticks.config["retention.ms"] == "-1"
     assert ticks.config["message.timestamp.type"] == "CreateTime"
@@ -136,7 +138,7 @@ def test_replication_is_what_the_entry_says_or_what_holds_for_all(write: Any) ->
             "as many partitions as ticks",
             "partitions: ticks",
         ),
-        ("ticks, config", "4, config", "line 15", "as many partitions as ticks", "partitions: ticks"),
+        ("ticks, config", "4, config", "line 17", "as many partitions as ticks", "partitions: ticks"),
         ("retention.ms: -1", "retention.ms: 1.5", "line 3", "neither text nor a whole number", "in quotes"),
         ("retention.ms: -1", "retention.ms: true", "line 3", "neither text nor a whole number", "in quotes"),
         ("retention.ms: -1", "retention ms: -1", "line 3", "is no setting of a topic", "such as retention.ms"),
