@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from streams.consumer.clients import warm_up
+from streams.consumer.clients import warm_up as warm_up_reading
 from streams.errors import InputError
 from streams.kafka.checkpoint import Observe, unobserved
 from streams.kafka.codec import Decoder, Encoder
@@ -15,6 +15,7 @@ from streams.kafka.result_records import RECORD
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
+from streams.kafka.warm import warm_up_writing
 from streams.process import told_to_stop
 from streams.settings import Settings
 from streams.trader.conviction_records import CHANGE, PROPOSAL, ROW
@@ -42,7 +43,8 @@ def look_up(settings: Settings) -> Given:
     with registry_told():
         schemas = open_schemas(settings.schema_registry_url, time.monotonic, prefix=settings.topic_prefix)
         encoder = Encoder(schemas, [PROPOSAL, CHANGE, ROW, "dead_letter"])
-    warm_up()
+    warm_up_reading()  # so that no heartbeat waits for the compiler later
+    warm_up_writing()
     return Given(settings, sizes, Decoder(schemas, RECORD), Decoder(schemas, ROW), encoder)
 
 

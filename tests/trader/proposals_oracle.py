@@ -38,7 +38,8 @@ def change_at(changes: Sequence[Mapping[str, Any]], partition: int, offset: int)
 
 def start_of(change: Mapping[str, Any], partition: int) -> int:
     """From where on a change holds in a partition."""
-    return {each["partition"]: each["next_offset"] for each in change["positions"]}.get(partition, 0)
+    positions: dict[int, int] = {each["partition"]: each["next_offset"] for each in change["positions"]}
+    return positions.get(partition, 0)
 
 
 def expected(results: Results, changes: Sequence[Mapping[str, Any]]) -> Told:
@@ -48,28 +49,39 @@ def expected(results: Results, changes: Sequence[Mapping[str, Any]]) -> Told:
         proposed: dict[tuple[str, str], bool] = {}
         filled: set[tuple[str, str]] = set()
         for offset, result in listed:
-            if result is None:
-                continue
-            if result["triggers"] and result["status"] != "ok":
-                told.refused.add((partition, offset, "not_ok"))
-            elif result["triggers"]:
+            if result is not None:
                 threshold = change_at(changes, partition, offset)["after"]
-                for each in _judged(result, threshold, proposed):
-                    told.proposals.append({**each, "min_conviction": threshold})
-                if any(not _is_sound(each) for each in result["triggers"]):
-                    told.refused.add((partition, offset, "bad_trigger"))
-            for fill in result["fills"]:
-                name = (result["execution_id"], fill["fill_id"])
-                of = (result["execution_id"], fill["ticker"])
-                if name in filled:
-                    continue
-                if not proposed.get(of) or fill["proposal_id"] != "/".join(of):
-                    told.refused.add((partition, offset, "unknown_proposal"))
-                    continue
-                filled.add(name)
-                if fill["profit"] is not None:
-                    told.closings.append(Closing(partition, offset, fill["profit"]))
+                words = _judge(result, threshold, proposed, told) | _count(
+                    result, Closing(partition, offset, 0), proposed, filled, told
+                )
+                told.refused.update((partition, offset, word) for word in words)
     return told
+
+
+def _judge(result: Result, threshold: float, proposed: dict[tuple[str, str], bool], told: Told) -> set[str]:
+    """Add what is proposed; returns the words for what cannot be used."""
+    if result["triggers"] and result["status"] != "ok":
+        return {"not_ok"}
+    told.proposals.extend({**each, "min_conviction": threshold} for each in _judged(result, threshold, proposed))
+    return {"bad_trigger"} if any(not _is_sound(each) for each in result["triggers"]) else set()
+
+
+def _count(
+    result: Result, at: Closing, proposed: Mapping[tuple[str, str], bool], filled: set[tuple[str, str]], told: Told
+) -> set[str]:
+    """Add what was closed; as above."""
+    words = set()
+    for fill in result["fills"]:
+        name, of = (result["execution_id"], fill["fill_id"]), (result["execution_id"], fill["ticker"])
+        if name in filled:
+            continue
+        if not proposed.get(of) or fill["proposal_id"] != "/".join(of):
+            words.add("unknown_proposal")
+            continue
+        filled.add(name)
+        if fill["profit"] is not None:
+            told.closings.append(at._replace(profit=fill["profit"]))
+    return words
 
 
 def _is_sound(trigger: Mapping[str, Any]) -> bool:
@@ -81,9 +93,9 @@ def _judged(result: Result, threshold: float, proposed: dict[tuple[str, str], bo
     best: dict[str, Mapping[str, Any]] = {}
     for trigger in filter(_is_sound, result["triggers"]):
         ticker = trigger["ticker"]
-        if (result["execution_id"], ticker) not in proposed:
-            if ticker not in best or best[ticker]["conviction"] < trigger["conviction"]:
-                best[ticker] = trigger
+        is_better = ticker not in best or best[ticker]["conviction"] < trigger["conviction"]
+        if is_better and (result["execution_id"], ticker) not in proposed:
+            best[ticker] = trigger
     for ticker, trigger in best.items():
         enough = trigger["conviction"] >= threshold
         proposed[result["execution_id"], ticker] = enough
@@ -96,7 +108,9 @@ def _judged(result: Result, threshold: float, proposed: dict[tuple[str, str], bo
             }
 
 
-def problems(results: Results, changes: Sequence[Mapping[str, Any]], proposals: Sequence[Mapping[str, Any]]) -> list[str]:
+def problems(
+    results: Results, changes: Sequence[Mapping[str, Any]], proposals: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """All that deviates: proposals that are missing, too many, twice, or other ones; changes that do not follow."""
     told = expected(results, changes)
     by_id = {each["proposal_id"]: each for each in told.proposals}
@@ -122,16 +136,17 @@ def _repeated(proposals: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[
 
 def _wrong_changes(changes: Sequence[Mapping[str, Any]], closings: Sequence[Closing]) -> Iterator[str]:
     """Each change follows from the one before and the trades in between; and no look was left out."""
-    since: list[Closing] = []
+    anew: Mapping[str, Any] | None = None
     before: Mapping[str, Any] | None = None
     for number, change in enumerate(changes, 1):
-        since = [each for each in closings if _is_between(each, before, change)]
-        if before is not None and before["kind"] == "policy" and not _began_anew(before):
-            yield f"change {number} is behind one that goes on counting, which no test here makes"
+        since = [each for each in closings if _is_between(each, anew, change)]
         yield from _wrong_change(number, change, before, since)
+        if before is None or change["kind"] == "adjusted" or _is_another(change, before):
+            anew = change
         before = change
     assert before is not None, "the first policy is a change"
-    left = [each for each in closings if each.offset >= start_of(before, each.partition)]
+    assert anew is not None, "as above"
+    left = [each for each in closings if each.offset >= start_of(anew, each.partition)]
     if before["adjusts"] and len(left) >= before["trades"]:
         yield f"{len(left)} trades were closed behind the last change, and nobody looked"
 
@@ -141,8 +156,9 @@ def _is_between(closing: Closing, before: Mapping[str, Any] | None, change: Mapp
     return earliest <= closing.offset < start_of(change, closing.partition)
 
 
-def _began_anew(change: Mapping[str, Any]) -> bool:
-    return bool(change["before"] != change["after"] or change["number"] == 1)
+def _is_another(change: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Whether a policy sets the threshold: then trades are counted anew."""
+    return bool(change["min_conviction"] != before["min_conviction"] or change["after"] != change["before"])
 
 
 def _wrong_change(

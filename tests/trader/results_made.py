@@ -17,7 +17,7 @@ class Made:
         self._pick, self._count = Random(seed), 0
         self._sent: list[dict[str, Any]] = []
 
-    def next(self, is_proposed: Any = lambda _: True) -> dict[str, Any]:  # noqa: ANN401 - any predicate of an id
+    def next(self, is_proposed: Any = lambda _: True) -> dict[str, Any]:
         """A result; fills are of triggers that were sent, and of which somebody says that they were proposed."""
         pick = self._pick
         kind = pick.choices(("triggers", "fill", "again", "unknown", "bad", "failed"), (50, 35, 8, 3, 2, 2))[0]
@@ -42,7 +42,7 @@ class Made:
             made["fills"].append(fill("f-unknown", made["execution_id"], "Z", 1.0))
         return {**made, "status": "failed" if kind == "failed" else "ok"}
 
-    def _fill(self, of: dict[str, Any], is_proposed: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+    def _fill(self, of: dict[str, Any], is_proposed: Any) -> dict[str, Any]:
         pick, execution_id = self._pick, of["execution_id"]
         known = [each["ticker"] for each in of["triggers"] if is_proposed(f"{execution_id}/{each['ticker']}")]
         made = result(execution_id, of["strategy_id"], of["ts"] + pick.randint(-5, 50))

@@ -84,7 +84,7 @@ def lived(log: Log, seed: int, count: int, policies: list[Policy], *, loses: boo
 
 
 @given(st.integers(0, 1 << 32), st.booleans())
-def test_it_equals_the_oracle_and_none_comes_twice(seed: int, loses: bool) -> None:  # noqa: FBT001 - hypothesis gives it
+def test_it_equals_the_oracle_and_none_comes_twice(seed: int, loses: bool) -> None:
     log = Log()
     for _ in lived(log, seed, 150, [QUICK, Policy(0.35, Adjusting(trades=4)), Policy(0.25)], loses=loses):
         pass
@@ -154,7 +154,9 @@ def test_fills_count_once_in_any_order_and_those_that_cannot_be_are_told() -> No
         {**fill("f", "e1", "A", 1.0), "quantity": 0.0},
     ]
     first = told("e1", trigger("A", 0.5), trigger("B", 0.1), fills=tuple(known))
-    step = judged(Policy(0.28), first, told("e1", fills=tuple(wrong)), told("gone", fills=(fill("f", "gone", "A", 1.0),)))
+    step = judged(
+        Policy(0.28), first, told("e1", fills=tuple(wrong)), told("gone", fills=(fill("f", "gone", "A", 1.0),))
+    )
     assert {name: step.counts[name] for name in ("opened", "closed", "repeated_fills")} == {
         "opened": 1,
         "closed": 1,
