@@ -62,6 +62,13 @@ class Ground:
         for made in admin.create_topics(wanted).values():
             made.result(30)
 
+    def make_results_anew(self) -> None:
+        """Delete `alert-results` and make it once more, as somebody might."""
+        admin = AdminClient({"bootstrap.servers": self.settings.broker})
+        admin.delete_topics([self.topics.alert_results])[self.topics.alert_results].result(30)
+        self.until(lambda: self.topics.alert_results not in admin.list_topics(timeout=10).topics, "it is gone")
+        self._make({self.topics.alert_results: PARTITIONS})
+
     def send(self, *results: dict[str, Any]) -> None:
         """Send results, as workers do."""
         for each in results:
