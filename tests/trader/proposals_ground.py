@@ -43,6 +43,7 @@ class Ground:
             web_port=0,
             session_timeout_ms=1_500,
             heartbeat_ms=300,
+            checkpoint_timeout_ms=600_000,  # what a dead or frozen process left open is settled by fencing, or never
         )
         self.folder, self.policy, self.topics = folder, folder / "policy.yaml", self.settings.topics
         self.policy.write_text(policy)
