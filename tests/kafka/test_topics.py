@@ -296,14 +296,14 @@ def test_the_command_says_what_it_did_and_ends_with_a_code(
     own = (real_broker.bootstrap, names.prefix, "--file", str(write()))
     dry = run(*own, "--dry-run")
     assert (dry.exit_code, cluster.standing(TopicNames(names.prefix, "tickgate").all)) == (0, {})
-    assert dry.stdout.splitlines()[-1] == "17 of 17 topics to be done; this was a dry run, the others are as wanted"
+    assert dry.stdout.splitlines()[-1] == "19 of 19 topics to be done; this was a dry run, the others are as wanted"
     done = run(*own)
-    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "17 of 17 topics done, the others are as wanted")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "19 of 19 topics done, the others are as wanted")
     again = run(*own)
-    assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "0 of 17 topics done, the others are as wanted")
+    assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "0 of 19 topics done, the others are as wanted")
     write(("ticks, partitions: 2", "ticks, partitions: 3"))
     larger = run(*own)
-    assert (larger.exit_code, larger.stdout.splitlines()[-1]) == (0, "0 of 17 topics done, the others are as wanted")
+    assert (larger.exit_code, larger.stdout.splitlines()[-1]) == (0, "0 of 19 topics done, the others are as wanted")
     assert "--grow adds them" in larger.stdout
     assert run(*own, "--grow").exit_code == 0
     cluster.carry_out(
