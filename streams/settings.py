@@ -39,8 +39,7 @@ PACES_MS: Final = {"exactly_once": 50, "at_least_once": 1_000}
 
 _FOREIGN: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _LINK: Final = re.compile(r"(tcp|udp|sctp)://.*")
-"""What Kubernetes adds for every Service of the namespace: one named `tickgate-x` gives TICKGATE_X_SERVICE_HOST and
-TICKGATE_X_PORT=tcp://...; none of it is a setting of ours."""
+"""What Kubernetes adds for every Service of the namespace, such as TICKGATE_X_PORT=tcp://...; no settings of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,7 @@ class Settings(RedisSettings):
     shadow: bool = False
     data_dir: Path | None = None
     polygon_key: str = field(default="", repr=False)
+    feed_ca_file: Path | None = None
     kernel_cache: Path | None = None
     cache: Path | None = None
     compression: str = "lz4"
@@ -113,9 +113,8 @@ class Settings(RedisSettings):
 
         Exactly once, executions wait for it. At least once they do not: it is how far back a crash repeats.
         """
-        if self.checkpoint_ms is not None:
-            return self.checkpoint_ms / 1000
-        return PACES_MS[self.processing_guarantee] / 1000
+        chosen_ms = PACES_MS[self.processing_guarantee] if self.checkpoint_ms is None else self.checkpoint_ms
+        return chosen_ms / 1000
 
     @property
     def uses_sasl(self) -> bool:
@@ -180,6 +179,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "shadow": (switch, "`true`: what both throttles, of old and per ticker, would do is counted beside what is live"),
     "data_dir": (path, "folder for what may be lost; if not set, nothing is kept in files"),
     "polygon_key": (str, "the key that Polygon gave you, for `tickgate feed polygon`; never shown"),
+    "feed_ca_file": (path, "certificates to believe where a live feed is `wss://`, in PEM; if not set, the system's"),
     "kernel_cache": (path, "folder for the compiled kernel, writable; if not set, the user's cache folder"),
     "cache": (path, "folder for Kafka's jars, in tests and demo; if not set, the user's cache folder"),
     "compression": (choice("none", "gzip", "snappy", "lz4", "zstd"), "of what is sent; or `none gzip snappy zstd`"),

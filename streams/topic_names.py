@@ -10,7 +10,9 @@ INPUTS: Final = ("ticks", STRATEGY_CHANGES, "alert-results", CONTROLS, CLOCK)
 
 JOURNAL: Final = "journal"
 TURNS: Final = "turns"
-OUTPUTS: Final = ("alert-executions", "proposals", "decisions")
+CONVICTION: Final = "conviction"
+CONVICTION_STATE: Final = "conviction-state"
+OUTPUTS: Final = ("alert-executions", "proposals", "decisions", CONVICTION)
 TABLES: Final = ("last_update", "last_bucket")
 """Faust tables whose rows are partitioned as `ticks` is."""
 
@@ -71,6 +73,16 @@ class TopicNames(NamedTuple):
         """What shards tell each other, so that a bucket is decided in one way; compacted."""
         return f"{self.prefix}{TURNS}"
 
+    @property
+    def conviction(self) -> str:
+        """Each change of the conviction that a trigger needs, and from where on it holds."""
+        return f"{self.prefix}{CONVICTION}"
+
+    @property
+    def conviction_state(self) -> str:
+        """What whoever makes proposals has to remember; compacted."""
+        return f"{self.prefix}{CONVICTION_STATE}"
+
     def dead_letters(self, topic: str) -> str:
         """Where what was refused of an input goes; `topic` has its prefix."""
         assert topic in self.inputs, f"{topic} is no input"
@@ -99,5 +111,5 @@ class TopicNames(NamedTuple):
     @property
     def all(self) -> tuple[str, ...]:
         """Every topic, in a fixed order."""
-        own = (self.turns, self.journal, *self.changelogs)
+        own = (self.turns, self.journal, self.conviction_state, *self.changelogs)
         return (*self.inputs, *self.outputs, *map(self.dead_letters, self.inputs), *own)

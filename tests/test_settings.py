@@ -30,6 +30,7 @@ OTHERS = {
     "TICKGATE_LOG_LEVEL": ("Debug", "debug"),
     "TICKGATE_DATA_DIR": ("/d", Path("/d")),
     "TICKGATE_POLYGON_KEY": ("k@1", "k@1"),
+    "TICKGATE_FEED_CA_FILE": ("/etc/feed.pem", Path("/etc/feed.pem")),
     "TICKGATE_KERNEL_CACHE": ("/k", Path("/k")),
     "TICKGATE_CACHE": ("/c", Path("/c")),
     "TICKGATE_REPORT_MS": ("1000", 1_000),
@@ -302,6 +303,7 @@ def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> No
         "w7.clock",
     )
     assert topics.journal == "w7.journal"
+    assert (topics.conviction, topics.conviction_state) == ("w7.conviction", "w7.conviction-state")
     assert (topics.alert_executions, topics.alert_results, topics.proposals, topics.decisions) == (
         "w7.alert-executions",
         "w7.alert-results",
@@ -310,7 +312,7 @@ def test_topic_names_carry_the_prefix_and_changelogs_the_application_too() -> No
     )
     assert topics.dead_letters(topics.ticks) == "w7.ticks.dlq"
     assert topics.changelogs == ("w7.app-last_update-changelog", "w7.app-last_bucket-changelog")
-    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + len(OUTPUTS) + 2 + 2
+    assert len(set(topics.all)) == len(topics.all) == 2 * len(INPUTS) + len(OUTPUTS) + 3 + 2
 
 
 def test_environments_and_applications_form_groups_of_their_own() -> None:

@@ -6,6 +6,7 @@ is not read, and neither asked nor blamed for that.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from streams.feeds.encoded_ticks import TickEncoder
 from streams.feeds.feed_counts import FeedCounts
 from streams.feeds.inbox import Inbox
 from streams.feeds.trades import Read, UnansweredError
+from streams.settings import KNOWN
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,14 @@ class Exchange(Protocol):
         """Read messages in their order."""
 
 
+class Where(NamedTuple):
+    """A feed's address."""
+
+    url: str
+    believed: ssl.SSLContext
+    """Who may say that it is the one, where the address is `wss://`."""
+
+
 class Ways(NamedTuple):
     """How long to wait for what, and what decides it."""
 
@@ -58,9 +68,9 @@ class Ways(NamedTuple):
 class Follower:
     """See the head of this file."""
 
-    def __init__(self, url: str, exchange: Exchange, inbox: Inbox, counts: FeedCounts, ways: Ways) -> None:
-        self._url, self._exchange, self._inbox, self._counts, self._ways = url, exchange, inbox, counts, ways
-        self._place = f"{exchange.name} at {urlsplit(url).hostname}"
+    def __init__(self, where: Where, exchange: Exchange, inbox: Inbox, counts: FeedCounts, ways: Ways) -> None:
+        self._where, self._exchange, self._inbox, self._counts, self._ways = where, exchange, inbox, counts, ways
+        self._place = f"{exchange.name} at {urlsplit(where.url).hostname}"
         """For the log: an address may hold what is nobody's business."""
         self._heard = 0
         self.is_subscribed = False
@@ -98,6 +108,9 @@ class Follower:
             return str(error)
         except aiohttp.WSServerHandshakeError as error:  # whose words hold the whole address
             return f"no WebSocket there: {error.status}, {error.message}"
+        except aiohttp.ClientConnectorCertificateError as error:
+            told = getattr(error.certificate_error, "verify_message", "") or in_words(error.certificate_error)
+            return f"its certificate is not believed ({told}); name who signed it in {KNOWN['feed_ca_file'].variable}"
         except (aiohttp.ClientError, OSError) as error:
             return in_words(error)
         finally:
@@ -109,7 +122,12 @@ class Follower:
     async def _connected(self, session: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
         closing = aiohttp.ClientWSTimeout(ws_close=CLOSING_S)
         async with session.ws_connect(
-            self._url, autoping=False, max_msg_size=MOST_MESSAGE_BYTES, decode_text=False, timeout=closing
+            self._where.url,
+            autoping=False,
+            max_msg_size=MOST_MESSAGE_BYTES,
+            decode_text=False,
+            timeout=closing,
+            ssl=self._where.believed,
         ) as socket:
             yield socket
 

@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple
 from streams.errors import InputError
 from streams.feeds.delivering import Delivery, Target
 from streams.feeds.feed_counts import FeedCounts, FeedMetrics
-from streams.feeds.following import Exchange, Follower, Ways
+from streams.feeds.following import Exchange, Follower, Ways, Where
 from streams.feeds.inbox import Inbox
 from streams.kafka.clients import make_announcer
 from streams.kafka.codec import Encoder
 from streams.kafka.look_up import needed_sizes
 from streams.kafka.schema_source import open_schemas, registry_told
-from streams.kafka.security import for_confluent
+from streams.kafka.security import believing, for_confluent
 from streams.kafka.sending import given_up
 from streams.reference_data import load_conditions
 from streams.settings import Settings
@@ -83,10 +83,11 @@ def now_ms() -> int:
 
 async def run_feed(exchange: Exchange, settings: Settings, options: Options, over: asyncio.Event) -> Summary:
     """Follow until it is over, or the feed refuses for good."""
+    where = Where(options.url, believing("feed_ca_file", settings.feed_ca_file))
     target = make_target(settings, only_relevant=options.only_relevant)
     inbox, counts = Inbox(options.most_bytes, time.monotonic), FeedCounts()
     ways = Ways(random.SystemRandom().random, time.monotonic, options.answer_s, options.quiet_s)
-    follower = Follower(options.url, exchange, inbox, counts, ways)
+    follower = Follower(where, exchange, inbox, counts, ways)
     metrics = FeedMetrics(counts, lambda: inbox.bytes, lambda: inbox.full_s, lambda: follower.is_subscribed)
     server = Server(
         application(metrics.exposed, lambda: ready_but_for([] if follower.is_subscribed else [UNREADY])), MEND_PORT

@@ -15,6 +15,9 @@ from streams.settings import Settings
 RETRY_BACKOFF_MS: Final = 5
 """The broker often asks for patience between two transactions, for a few milliseconds only."""
 
+ONE_MIB: Final = 1 << 20
+"""What aiokafka sends at once, unless told otherwise."""
+
 ATTEMPT_SHARE: Final = 0.8
 """Of the time after which the broker gives a transaction up: an attempt must have ended before."""
 
@@ -49,16 +52,25 @@ def make_consumer(settings: Settings, from_where: str = "earliest") -> AIOKafkaC
     )
 
 
+def make_transactional_producer(
+    settings: Settings, transactional_id: str, client_id: str, max_record_bytes: int = ONE_MIB
+) -> AIOKafkaProducer:
+    """A producer that shuts out any other with its id when it starts."""
+    return _producer(
+        settings,
+        client_id,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=settings.checkpoint_timeout_ms,
+        max_request_size=max_record_bytes,
+    )
+
+
 def make_transaction(settings: Settings, partition: int, observe: Observe) -> Transaction:
     """The checkpoint of one shard."""
 
     def producer() -> AIOKafkaProducer:
-        return _producer(
-            settings,
-            f"{settings.group_id}-shard-{partition}",
-            transactional_id=transactional_id(settings, partition),
-            transaction_timeout_ms=settings.checkpoint_timeout_ms,
-        )
+        client_id = f"{settings.group_id}-shard-{partition}"
+        return make_transactional_producer(settings, transactional_id(settings, partition), client_id)
 
     tail = Tail(lambda: make_consumer(settings), settings.topics.changelog("last_bucket"), partition)
     transaction = Transaction(partition, producer, tail, settings.compression, attempt_s(settings))

@@ -1,6 +1,6 @@
-"""Results as they stand on `alert-results`: from the record to what discovery wants to know of it."""
+"""Results as they stand on `alert-results`: from the record to what it says, and what discovery wants to know of it."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.core.discovery import Report
 from streams.errors import shortened
@@ -25,8 +25,8 @@ class Result(NamedTuple):
     report: Report
 
 
-def read_result(record: Record, decoder: Decoder, partitions: int) -> Result | Reason:
-    """Look into a record; raises `RegistryDownError`."""
+def decoded_result(record: Record, decoder: Decoder, partitions: int) -> dict[str, Any] | Reason:
+    """All that a record says, or why it is no result; raises `RegistryDownError`."""
     try:
         strategy_id = id_of(record)
         decoded = decoder.decode(record.value, record.headers)
@@ -41,5 +41,13 @@ def read_result(record: Record, decoder: Decoder, partitions: int) -> Result | R
     if decoded["status"] not in STATUSES:
         detail = f"status is {shortened(decoded['status'])}"
         return Reason("bad_status", detail, f"send one of {', '.join(STATUSES)}")
+    return decoded
+
+
+def read_result(record: Record, decoder: Decoder, partitions: int) -> Result | Reason:
+    """What discovery wants to know of a record; raises `RegistryDownError`."""
+    decoded = decoded_result(record, decoder, partitions)
+    if isinstance(decoded, Reason):
+        return decoded
     report = Report(decoded["strategy_version"], decoded["ts"], frozenset(decoded["used_symbols"]))
-    return Result(strategy_id, decoded["status"], report)
+    return Result(decoded["strategy_id"], decoded["status"], report)

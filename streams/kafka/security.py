@@ -66,13 +66,7 @@ def for_faust(settings: Settings) -> "SASLCredentials | SSLCredentials | None":
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
     """Believes the certificates of the setting, or of the system; shows ours, where there is one."""
-    context = ssl.create_default_context()
-    if settings.ssl_ca_file is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(settings.ssl_ca_file)
-        except OSError as error:
-            raise _unusable("ssl_ca_file", settings.ssl_ca_file, error) from error
+    context = believing("ssl_ca_file", settings.ssl_ca_file)
     if settings.ssl_cert_file is not None:
         assert settings.ssl_key_file is not None, "the settings refuse one without the other"
         try:
@@ -83,6 +77,18 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
             context.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, _no_password)
         except OSError as error:
             raise _unusable("ssl_cert_file", settings.ssl_cert_file, error) from error
+    return context
+
+
+def believing(field: str, path: Path | None) -> ssl.SSLContext:
+    """Believes the certificates in a file that the setting names, and no others; or those of the system."""
+    if path is None:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(path)
+    except OSError as error:
+        raise _unusable(field, path, error) from error
     return context
 
 

@@ -15,12 +15,12 @@ from streams.entry_files.entry import Entry
 from streams.entry_files.yaml_entries import yaml_entries
 from streams.errors import InputError, os_trouble, shortened
 from streams.kafka.topic_plan import Wanted
-from streams.topic_names import CLOCK, INPUTS, JOURNAL, OUTPUTS, TURNS, TopicNames
+from streams.topic_names import CLOCK, CONVICTION_STATE, INPUTS, JOURNAL, OUTPUTS, TURNS, TopicNames
 
 EVERY: Final = "*"
 DEAD_LETTERS: Final = "*.dlq"
 CHANGELOGS: Final = "*-changelog"
-ENTRIES: Final = (EVERY, *INPUTS, *OUTPUTS, TURNS, JOURNAL, DEAD_LETTERS, CHANGELOGS)
+ENTRIES: Final = (EVERY, *INPUTS, *OUTPUTS, TURNS, JOURNAL, CONVICTION_STATE, DEAD_LETTERS, CHANGELOGS)
 FOLLOWERS: Final = (CLOCK, JOURNAL, CHANGELOGS)
 """Their partitions are those of `ticks`, number by number."""
 
@@ -83,7 +83,7 @@ class _Reader:
     def _entry_name(self, topic: str, names: TopicNames) -> str:
         if topic in names.changelogs:
             return CHANGELOGS
-        named = {*names.inputs, *names.outputs, names.turns, names.journal}
+        named = {*names.inputs, *names.outputs, names.turns, names.journal, names.conviction_state}
         return DEAD_LETTERS if topic not in named else topic.removeprefix(names.prefix)
 
     def _add(self, entry: Entry) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from socket import SO_SNDBUF, SOL_SOCKET
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 
@@ -49,8 +50,8 @@ Play = Callable[[Talk], Awaitable[None]]
 class FeedServer:
     """See the head of this file."""
 
-    def __init__(self, *plays: Play) -> None:
-        self._plays = list(plays)
+    def __init__(self, *plays: Play, tls: SSLContext | None = None) -> None:
+        self._plays, self._tls = list(plays), tls
         self._runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
         self._begun = asyncio.Condition()
         self.connections = 0
@@ -64,8 +65,8 @@ class FeedServer:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}/"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
+        self.url = f"{'wss' if self._tls else 'ws'}://127.0.0.1:{self._runner.addresses[0][1]}/"
         return self
 
     async def __aexit__(

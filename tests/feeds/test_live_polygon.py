@@ -4,11 +4,8 @@ import asyncio
 import gc
 import json
 import logging
-import socket
-from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import pytest
 
 from streams.errors import InputError
@@ -16,60 +13,10 @@ from streams.feeds import live
 from streams.feeds.live import Options, Summary, run_feed
 from streams.feeds.polygon import Polygon
 from streams.kafka.kafka_process import KafkaProcess
-from streams.settings import Settings
-from tests.feeds.feed_server import KEY, Event, FeedServer, Play, Talk, nothing, status, trade, welcome
+from tests.feeds.feed_server import KEY, FeedServer, Talk, nothing, status, trade, welcome
 from tests.feeds.on_kafka import an_environment, expected, letters, ticks_by_ticker
+from tests.feeds.playing import burst, fed, flat, followed, free_port, looked_at, number_in, says
 from tests.kafka.shared_broker import SharedBroker
-
-TICKERS = [f"T{number}" for number in range(40)]
-
-
-def burst(first: int, messages: int, per_message: int) -> list[list[Event]]:
-    """Arrays of trades; the numbers of each ticker follow each other."""
-    numbers = iter(range(first, first + messages * per_message))
-    return [
-        [trade(TICKERS[n % 40], n // 40, c=[[], [0], [14, 37, 41]][n % 3], s=n % 7 * 100) for n in numbers_of]
-        for numbers_of in ([next(numbers) for _ in range(per_message)] for _ in range(messages))
-    ]
-
-
-def flat(messages: list[list[Event]]) -> list[Event]:
-    return [event for message in messages for event in message]
-
-
-async def followed(
-    settings: Settings, server: FeedServer, times: int, exchange: Polygon | None = None, **options: Any
-) -> Summary:
-    """Run a feed until it has connected so often, and to its end."""
-    over = asyncio.Event()
-    given = {"web_port": 0, "most_bytes": 64 << 20, "only_relevant": False, **options}
-    feed = exchange or Polygon(KEY, (), 1)
-    running = asyncio.create_task(run_feed(feed, settings, Options(server.url, **given), over))
-    connected = asyncio.create_task(server.connected(times))
-    await asyncio.wait({running, connected}, return_when=asyncio.FIRST_COMPLETED)
-    over.set()
-    connected.cancel()
-    return await running
-
-
-def fed(settings: Settings, *plays: Play, **options: Any) -> Summary:
-    """Let the server play, then stop the feed when it has connected once more."""
-
-    async def run() -> Summary:
-        async with FeedServer(*plays, nothing) as server:
-            return await followed(settings, server, len(plays) + 1, **options)
-
-    return asyncio.run(run())
-
-
-def says(*messages: Any) -> Play:
-    """A welcome, the messages, and the end."""
-
-    async def play(talk: Talk) -> None:
-        await welcome(talk)
-        await talk.say(*messages)
-
-    return play
 
 
 def test_a_burst_arrives_as_it_was_sent(real_broker: SharedBroker) -> None:
@@ -263,27 +210,6 @@ def test_what_kafka_takes_soon_after_the_feed_is_stopped_is_sent_and_the_rest_is
     assert complaints == []
     assert (summary.counts.trades, summary.counts.sent) == (2, sent)
     assert (summary.not_delivered_bytes > 0) == (sent == 1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def looked_at(port: int, path: str, until: Callable[[int, str], bool]) -> tuple[int, str]:
-    """Ask the feed's own server until the answer is what is waited for."""
-    async with aiohttp.ClientSession() as session, asyncio.timeout(20):
-        while True:
-            async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
-                found = answer.status, await answer.text()
-            if until(*found):
-                return found
-            await asyncio.sleep(0.01)
-
-
-def number_in(metrics: str, name: str) -> int:
-    return int(next(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(f"{name} ")))
 
 
 def test_health_and_metrics_say_how_the_feed_stands(real_broker: SharedBroker) -> None:

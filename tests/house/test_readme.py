@@ -32,6 +32,8 @@ UNIVERSE = "tests/universes/test_universe_command.py::test_it_is_run_as_the_read
 
 ROLLOUT = "tests/worker/test_rollout.py::test_it_rolls_out_and_back_as_the_readme_shows"
 
+PROPOSALS = "tests/trader/test_proposals_command.py::test_it_is_run_as_the_readme_says"
+
 REDIS = "tests/views/redis/test_follow.py::test_it_follows_and_reconciles_as_the_readme_says"
 
 PROVEN_BY: dict[str, str] = {
@@ -72,6 +74,7 @@ PROVEN_BY: dict[str, str] = {
     "tickgate rollout back --all": ROLLOUT,
     "tickgate universe show": UNIVERSE,
     "tickgate universe run --once": UNIVERSE,
+    "tickgate proposals run --drain": PROPOSALS,
     "tickgate redis follow --drain": REDIS,
     "tickgate redis reconcile --dry-run --settle-s 0": REDIS,
     "tickgate redis reconcile --settle-s 0 --remove-left-over": REDIS,

@@ -37,6 +37,8 @@ topics:
   - {topic: proposals, partitions: 1}
   - {topic: decisions, partitions: 1}
   - {topic: turns, partitions: 1, config: {cleanup.policy: compact}}
+  - {topic: conviction, partitions: 1}
+  - {topic: conviction-state, partitions: 1, config: {cleanup.policy: compact}}
   - {topic: "*.dlq", partitions: 1}
   - {topic: "*-changelog", partitions: ticks, config: {cleanup.policy: compact}}
 """
@@ -89,7 +91,7 @@ def test_the_file_that_comes_along_wants_every_topic_there_is() -> None:
     assert tuple(found) == NAMES.all
     assert default_file() == ROOT / "deploy" / "topics.yaml"
     compacted = {name for name, each in found.items() if each.config["cleanup.policy"] == "compact"}
-    assert compacted == {"strategy-changes", "controls", "turns", *NAMES.changelogs}
+    assert compacted == {"strategy-changes", "controls", "turns", "conviction-state", *NAMES.changelogs}
     ticks = found["ticks"]
     assert ticks.config["retention.ms"] == "-1"
     assert ticks.config["message.timestamp.type"] == "CreateTime"
@@ -136,7 +138,7 @@ def test_replication_is_what_the_entry_says_or_what_holds_for_all(write: Any) ->
             "as many partitions as ticks",
             "partitions: ticks",
         ),
-        ("ticks, config", "4, config", "line 15", "as many partitions as ticks", "partitions: ticks"),
+        ("ticks, config", "4, config", "line 17", "as many partitions as ticks", "partitions: ticks"),
         ("retention.ms: -1", "retention.ms: 1.5", "line 3", "neither text nor a whole number", "in quotes"),
         ("retention.ms: -1", "retention.ms: true", "line 3", "neither text nor a whole number", "in quotes"),
         ("retention.ms: -1", "retention ms: -1", "line 3", "is no setting of a topic", "such as retention.ms"),
@@ -294,14 +296,14 @@ def test_the_command_says_what_it_did_and_ends_with_a_code(
     own = (real_broker.bootstrap, names.prefix, "--file", str(write()))
     dry = run(*own, "--dry-run")
     assert (dry.exit_code, cluster.standing(TopicNames(names.prefix, "tickgate").all)) == (0, {})
-    assert dry.stdout.splitlines()[-1] == "17 of 17 topics to be done; this was a dry run, the others are as wanted"
+    assert dry.stdout.splitlines()[-1] == "19 of 19 topics to be done; this was a dry run, the others are as wanted"
     done = run(*own)
-    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "17 of 17 topics done, the others are as wanted")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "19 of 19 topics done, the others are as wanted")
     again = run(*own)
-    assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "0 of 17 topics done, the others are as wanted")
+    assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "0 of 19 topics done, the others are as wanted")
     write(("ticks, partitions: 2", "ticks, partitions: 3"))
     larger = run(*own)
-    assert (larger.exit_code, larger.stdout.splitlines()[-1]) == (0, "0 of 17 topics done, the others are as wanted")
+    assert (larger.exit_code, larger.stdout.splitlines()[-1]) == (0, "0 of 19 topics done, the others are as wanted")
     assert "--grow adds them" in larger.stdout
     assert run(*own, "--grow").exit_code == 0
     cluster.carry_out(

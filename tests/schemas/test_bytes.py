@@ -73,6 +73,17 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "tickers": [{"ticker": "AAPL", "outcome": "fired", "bucket_ms": 0, "ticks": 1}],
     },
     "turn.avsc": {"kind": "call"},
+    "conviction_change.avsc": {
+        "number": 1,
+        "kind": "policy",
+        "ts": 5,
+        "before": 0.3,
+        "after": 0.28,
+        "reason": "the policy says 0.28, it said 0.3",
+        "positions": [{"partition": 0, "next_offset": 7}],
+        "min_conviction": 0.28,
+    },
+    "conviction_state.avsc": {"kind": "standing"},
 }
 """One record of each, with only what has no default."""
 

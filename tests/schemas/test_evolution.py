@@ -78,6 +78,8 @@ def test_every_value_of_the_design_has_a_schema_and_the_tick_is_id_1() -> None:
         9: "decisions-value",
         10: "journal-value",
         11: "turns-value",
+        12: "conviction-value",
+        13: "conviction-state-value",
     }
 
 
