@@ -23,7 +23,14 @@ NEW_TOPIC_PATIENCE_S: Final = 2.0
 """A topic is made before every broker knows of it."""
 
 _NOT_YET: Final = frozenset(
-    {"LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION", "OFFSET_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART"}
+    {
+        "FENCED_LEADER_EPOCH",
+        "LEADER_NOT_AVAILABLE",
+        "NOT_LEADER_FOR_PARTITION",
+        "OFFSET_NOT_AVAILABLE",
+        "UNKNOWN_LEADER_EPOCH",
+        "UNKNOWN_TOPIC_OR_PART",
+    }
 )
 """What a broker says of a partition that is new to it, or on its way to another."""
 
