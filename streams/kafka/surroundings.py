@@ -1,8 +1,9 @@
 """What a shard needs of the worker around it, and what it tells of its work."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.core.shard import Shard
 from streams.instruments import Done, Held, Instruments, summed
@@ -12,8 +13,15 @@ from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.outbox import Patience
 from streams.kafka.producing import RefusedError
 from streams.kafka.run_queue import Room
+from streams.process import give_back
 
 log = logging.getLogger(__name__)
+
+LARGE_PAIRS: Final = 50_000
+"""A checkpoint in which so many fire takes memory that no other needs: it is given back."""
+
+LATER_S: Final = 1.0
+"""Behind it, as another may follow at once."""
 
 
 class Surroundings(NamedTuple):
@@ -76,6 +84,8 @@ def report(around: Surroundings, partition: int, gathered: Sequence[Decided], se
     """Tell what a checkpoint made true, all of it in one go."""
     done = summed([each.done for each in gathered], seconds)
     around.instruments.done(done)
+    if done.fired_pairs >= LARGE_PAIRS:
+        asyncio.get_running_loop().call_later(LATER_S, give_back)
     for each in gathered:
         for (topic, reason), count in each.refused.items():
             around.instruments.dead_letters(topic, reason, count)
