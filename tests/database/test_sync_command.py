@@ -1,0 +1,122 @@
+"""`tickgate strategies sync` on real databases and a real broker: what goes which way, once, and what does not."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from streams.core.events import Mode, Status, Strategy
+from tests.database.ground import Ground, following, got, until
+from tests.house.readme import run, steps
+from tests.house.tree import ROOT
+
+S1 = Strategy("s1", "5m", frozenset({"AAPL", "MSFT"}))
+S2 = Strategy("s2", "1h", frozenset({"Ü"}), Status.PAUSED, 3, "Asia/Tokyo", "XTKS", Mode.LEGACY, 50)
+
+
+@pytest.fixture(params=["sqlite", "on_postgres"])
+def ground(request: pytest.FixtureRequest) -> Ground:
+    found: Ground = request.getfixturevalue(request.param)
+    return found
+
+
+def test_rows_go_out_and_what_others_write_comes_in_each_once(ground: Ground) -> None:
+    ground.write(S2)
+    assert ground.synced("--create") == {"strategies": 1, "sent": 0, "written": 0, "bad_rows": 0}
+    ground.add("s1", "MSFT", "AAPL")
+    assert ground.synced("--adopt") == {"strategies": 2, "sent": 1, "written": 2, "bad_rows": 0}
+    assert ground.stands() == ground.rows() == {"s1": S1, "s2": S2}
+    assert ground.records()[-1]["reason"] == "row_version 1"
+    discovered = replace(S1, universe=S1.universe | {"NVDA"}, version=2)
+    ground.write(discovered)
+    ground.sql("update strategies set timeframe = '1m', coalesce_ms = null where strategy_id = 's2'")
+    assert ground.synced() == {"strategies": 2, "sent": 1, "written": 2, "bad_rows": 0}
+    assert ground.rows() == {"s1": discovered, "s2": replace(S2, timeframe="1m", coalesce_ms=None, version=4)}
+    assert ground.is_equal()
+    before = ground.sql("select * from strategies order by strategy_id")
+    assert ground.synced() == {"strategies": 2, "sent": 0, "written": 0, "bad_rows": 0}
+    assert ground.sql("select * from strategies order by strategy_id") == before
+    assert ground.sent() == [("s1", 1), ("s2", 4)]
+
+
+def test_an_edit_of_the_same_universe_stays_against_a_discovery_and_other_fields_are_united(sqlite: Ground) -> None:
+    sqlite.synced("--create")
+    sqlite.add("s1", "AAPL", "MSFT")
+    sqlite.synced()
+    sqlite.write(replace(S1, universe=frozenset({"X"}), timeframe="1m", version=2))
+    sqlite.sql("update strategies set alert_universe_full = ?, row_version = row_version + 1", '["AAPL"]')
+    sqlite.synced()
+    assert sqlite.rows() == sqlite.stands() == {"s1": Strategy("s1", "1m", frozenset({"AAPL"}), version=3)}
+
+
+def test_deleted_is_deleted_on_both_sides_and_the_row_stays(sqlite: Ground) -> None:
+    sqlite.synced("--create")
+    sqlite.add("s1", "AAPL")
+    sqlite.add("s2", "AAPL")
+    sqlite.synced()
+    sqlite.write(Strategy("s1", "5m", frozenset({"AAPL"}), Status.DELETED, 2))
+    sqlite.sql("update strategies set status = 'deleted' where strategy_id = 's2'")
+    sqlite.synced()
+    assert sqlite.stands() == {}
+    assert {each.status for each in sqlite.rows().values()} == {Status.DELETED}
+    sqlite.sql("update strategies set status = 'active' where strategy_id = 's1'")
+    assert sqlite.synced()["sent"] == 1
+    assert sqlite.stands() == {"s1": Strategy("s1", "5m", frozenset({"AAPL"}), version=3)}
+
+
+def test_two_that_sync_at_once_send_each_version_once(on_postgres: Ground) -> None:
+    on_postgres.synced("--create")
+    for i in range(40):
+        on_postgres.add(f"s{i}", "AAPL")
+    codes = []
+    sides = [threading.Thread(target=lambda: codes.append(synced_apart(on_postgres))) for _ in range(2)]
+    for side in sides:
+        side.start()
+    for side in sides:
+        side.join()
+    assert codes == [0, 0]
+    assert on_postgres.is_equal()
+    assert sorted(on_postgres.sent()) == sorted((f"s{i}", 1) for i in range(40))
+
+
+def synced_apart(ground: Ground) -> int:
+    """In a process of its own."""
+    command = [sys.executable, "-m", "streams.cli", "strategies", "sync"]
+    environment = {**os.environ, **ground.environment}
+    return subprocess.run(command, env=environment, check=False, timeout=120).returncode
+
+
+def test_it_follows_both_sides_until_it_is_told_to_stop(on_postgres: Ground) -> None:
+    with following(on_postgres, "--create") as (process, url):
+        until(lambda: got(f"{url}/readyz")[0] == 200)
+        on_postgres.add("s1", "AAPL", "MSFT")
+        until(lambda: on_postgres.stands() == {"s1": S1})
+        on_postgres.write(replace(S1, universe=frozenset({"X"}), version=2))
+        until(lambda: on_postgres.rows() == on_postgres.stands())
+        until(lambda: "tickgate_database_sent_total 1.0" in got(f"{url}/metrics")[1])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert on_postgres.sent() == [("s1", 1)]
+
+
+def test_it_syncs_as_the_readme_says(sqlite: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    markdown = (ROOT / "README.md").read_text()
+    sqlite.write(Strategy("breakout", "5m", frozenset({"AAPL", "MSFT"})))
+    for name, each in sqlite.environment.items():
+        monkeypatch.setenv(name, each)
+    monkeypatch.delenv("TICKGATE_DATABASE_URL")
+    first, second = (step for step in steps(markdown) if step.command.startswith("tickgate strategies sync"))
+    assert list(run(first, tmp_path)) == []
+    (statement,) = re.findall(r"```sql\n(update strategies.*?)```", markdown, re.DOTALL)
+    with closing(sqlite3.connect(tmp_path / "strategies.db")) as connection, connection:
+        assert connection.execute(statement).rowcount == 1
+    assert list(run(second, tmp_path)) == []
+    assert sqlite.stands()["breakout"].universe == {"AAPL", "NVDA"}
