@@ -1,5 +1,6 @@
 """A PostgreSQL server of one's own, for tests: found or installed, on a free port, ended at the end."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -99,7 +100,8 @@ class PostgresServer:
         """Freeze it, say: with all of its children."""
         assert self._process is not None, "it was started"
         for pid in (self._process.pid, *_children(self._process.pid)):
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # a child that has ended meanwhile
+                os.kill(pid, number)
 
     def end(self) -> None:
         """End it for good, and remove what it held."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from functools import partial
 from typing import Final
 
 import click
@@ -31,9 +32,7 @@ def sync(*, follow: bool, create: bool, adopt: bool) -> None:
             set_up_logging(current.log_level)
             asyncio.run(go_on(current, Wishes(create, adopt)))
             return
-        done, bad = asyncio.run(sync_once(current, Wishes(create, adopt)))
-    for row in bad:
-        click.echo(f"error: {row}", err=True)
+        done = asyncio.run(sync_once(current, Wishes(create, adopt), partial(click.echo, err=True)))
     click.echo(json.dumps(done))
-    if bad:
+    if done["bad_rows"]:
         sys.exit(BAD_ROWS)

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from streams.core.events import Status
 from streams.database.counts import DatabaseCounts
 from streams.database.engine import Database, DatabaseTroubleError
-from streams.database.row_reading import BadRow
 from streams.database.store import Store
 from streams.database.syncing import Syncing, SyncTroubleError
 from streams.database.topic import SyncedTopic
@@ -53,16 +53,16 @@ class Made(NamedTuple):
     counts: DatabaseCounts
 
 
-async def sync_once(settings: Settings, wishes: Wishes) -> tuple[dict[str, Any], list[BadRow]]:
-    """Make both sides equal; returns what was done, and the rows that cannot be used. Raises `InputError`."""
+async def sync_once(settings: Settings, wishes: Wishes, say: Callable[[str], None]) -> dict[str, int]:
+    """Make both sides equal; returns what was done. Raises `InputError`."""
     try:
-        async with made(settings, wishes) as each:
+        async with made(settings, wishes, say) as each:
             await each.store.prepare(create=wishes.create)
             async with working(each) as tasks:
                 await _first_of([*tasks, asyncio.create_task(_until_equal(each.syncing))])
             alive = sum(strategy.status is not Status.DELETED for strategy in each.topic.book.strategies.values())
             done = {"strategies": alive, "sent": each.counts.sent, "written": each.counts.written}
-            return {**done, "bad_rows": len(each.syncing.bad)}, list(each.syncing.bad.values())
+            return {**done, "bad_rows": len(each.syncing.bad)}
     except DatabaseTroubleError as error:
         raise InputError("strategies sync", error.problem, error.remedy) from error
     except SyncTroubleError as error:
@@ -73,7 +73,7 @@ async def follow(settings: Settings, wishes: Wishes) -> None:
     """Make both sides equal, and keep them so until a signal comes. Raises `InputError` where it cannot begin."""
     over = asyncio.Event()
     async with AsyncExitStack() as open_:
-        each = await open_.enter_async_context(made(settings, wishes))
+        each = await open_.enter_async_context(made(settings, wishes, partial(log.warning, "%s")))
         following = Following(settings, each, wishes)
         told_to_stop(over)
         server = Server(application(each.counts.exposed, lambda: ready_but_for(following.troubles)), MEND_PORT)
@@ -85,12 +85,12 @@ async def follow(settings: Settings, wishes: Wishes) -> None:
 
 
 @asynccontextmanager
-async def made(settings: Settings, wishes: Wishes) -> AsyncIterator[Made]:
+async def made(settings: Settings, wishes: Wishes, say: Callable[[str], None]) -> AsyncIterator[Made]:
     """The parts, put together and ended."""
     database = Database(settings.database_url, settings.database_timeout_ms / 1_000, create=wishes.create)
     topic, counts = await asyncio.to_thread(SyncedTopic, settings), DatabaseCounts()
     store = Store(database)
-    syncing = Syncing(store, topic, counts, lambda: time.time_ns() // 1_000_000, adopt=wishes.adopt)
+    syncing = Syncing(store, topic, counts, lambda: time.time_ns() // 1_000_000, adopt=wishes.adopt, say=say)
     topic.book.told = syncing.told
     try:
         yield Made(store, topic, syncing, counts)

@@ -13,6 +13,9 @@ from learning that it was sent, the topic knows (`Known.sent`), and what was sen
 A strategy that is gone from the topic counts as deleted, and all else of it stays as in the row; so a person who edits
 it meanwhile loses nothing, and who activates it makes it anew. In a row that is deleted all but the status may be
 whatever it likes: nothing of it is anywhere else.
+
+A topic that has never heard of a strategy is a new one, or another, and not one where all was deleted: rows go out to
+it as if they were new. So does the row of a strategy that was deleted so long ago that its tombstone is gone too.
 """
 
 import hashlib
@@ -68,6 +71,8 @@ class Answer(NamedTuple):
 def reconcile(row: Row, known: Known) -> Answer:
     """Hold a row against the topic."""
     own, agreed = row.strategy, row.agreed
+    if not known.version:
+        agreed = Agreed(agreed.version)
     if known.sent is not None and known.sent.version > agreed.version:
         agreed = agreed_on(known.sent)
     stands = known.stands

@@ -22,14 +22,14 @@ from streams.database.counts import DATABASE, KAFKA, DatabaseCounts
 from streams.database.engine import DatabaseTroubleError
 from streams.database.planning import Change, Plan, is_settled, plan
 from streams.database.reconciling import Known, Row
-from streams.database.row_reading import BadRow, Raw, RowReader
+from streams.database.row_reading import BadRow, Raw, RowReader, oddity
 from streams.database.store import Write
 from streams.errors import InputError, in_words
 from streams.kafka.fenced_changes import FencedError, RefusedError, UnsureError
 
 log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 200
+AT_ONCE: Final = 50
 """Strategies that are held against each other in one round."""
 
 ROUNDS: Final = 8
@@ -96,10 +96,19 @@ class SyncTroubleError(Exception):
 class Syncing:
     """One process's part in it."""
 
-    def __init__(
-        self, rows: Rows, topic: Topic, counts: DatabaseCounts, now_ms: Callable[[], int], *, adopt: bool
+    def __init__(  # noqa: PLR0913 - the last by name
+        self,
+        rows: Rows,
+        topic: Topic,
+        counts: DatabaseCounts,
+        now_ms: Callable[[], int],
+        *,
+        adopt: bool,
+        say: Callable[[str], None],
     ) -> None:
+        """`say` is told once what is wrong with a row, or odd."""
         self._rows, self._topic, self._counts, self._now_ms, self._adopt = rows, topic, counts, now_ms, adopt
+        self._say = say
         self._reader = RowReader()
         self._open: dict[str, None] = {}
         """Strategies to be held against each other, in the order in which they changed."""
@@ -175,6 +184,9 @@ class Syncing:
         """Send versions, a transaction each few; returns whose they are."""
         now_ms, laid_out = self._now_ms(), list[LaidOut]()
         for change, raw in changes:
+            odd = oddity(change)
+            if odd:
+                self._say(f"warning: {odd}")
             try:
                 records = self._topic.records(change, now_ms, f"row_version {raw['row_version']}")
             except InputError as error:
@@ -211,7 +223,7 @@ class Syncing:
 
     def _note_bad(self, row: BadRow) -> None:
         if self.bad.get(row.strategy_id) != row:
-            log.warning("%s", row)
+            self._say(f"error: {row}")
         self.bad[row.strategy_id] = row
 
 

@@ -38,6 +38,16 @@ PATIENCE_S = 90
 NAMES = list(TABLE.columns.keys())
 
 
+def sql(url: str, statement: str, *values: Any) -> list[Any]:
+    """What a person types into a database; `?` stands for a value."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), 10)) as lite, lite:
+            return lite.execute(statement, values).fetchall()
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        found = connection.execute(statement.replace("?", "%s").encode(), values)
+        return found.fetchall() if found.description else []
+
+
 class Ground:
     """See the head of this file."""
 
@@ -57,12 +67,7 @@ class Ground:
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
         """What a person types; `?` stands for a value."""
-        if self.url.startswith("sqlite"):
-            with closing(sqlite3.connect(self.url.removeprefix("sqlite:///"), 10)) as lite, lite:
-                return lite.execute(statement, values).fetchall()
-        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
-            found = connection.execute(statement.replace("?", "%s").encode(), values)
-            return found.fetchall() if found.description else []
+        return sql(self.url, statement, *values)
 
     def add(self, strategy_id: str, *tickers: str, timeframe: str = "5m") -> None:
         columns = f"insert into strategies (strategy_id, timeframe, {UNIVERSE}) values (?, ?, ?)"  # noqa: S608 - our own names

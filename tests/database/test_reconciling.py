@@ -67,6 +67,10 @@ def test_a_strategy_that_was_deleted_is_so_in_its_row_and_made_anew_where_a_pers
     assert reconcile(row(gone, S1), Known(S1, None, 3)).change == gone
 
 
+def test_a_topic_that_has_never_heard_of_a_strategy_is_sent_it_and_deletes_nothing() -> None:
+    assert reconcile(row(S1, S1), Known()).change == replace(S1, version=4)
+
+
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_counts(name: str) -> None:
     other = Strategy("s1", "1m", frozenset(), Status.PAUSED, 1, "Asia/Tokyo", "XTKS", Mode.LEGACY, 5)

@@ -22,29 +22,23 @@ S1 = Strategy("s1", "5m", frozenset({"AAPL", "MSFT"}))
 S2 = Strategy("s2", "1h", frozenset({"Ü"}), Status.PAUSED, 3, "Asia/Tokyo", "XTKS", Mode.LEGACY, 50)
 
 
-@pytest.fixture(params=["sqlite", "on_postgres"])
-def ground(request: pytest.FixtureRequest) -> Ground:
-    found: Ground = request.getfixturevalue(request.param)
-    return found
-
-
-def test_rows_go_out_and_what_others_write_comes_in_each_once(ground: Ground) -> None:
-    ground.write(S2)
-    assert ground.synced("--create") == {"strategies": 1, "sent": 0, "written": 0, "bad_rows": 0}
-    ground.add("s1", "MSFT", "AAPL")
-    assert ground.synced("--adopt") == {"strategies": 2, "sent": 1, "written": 2, "bad_rows": 0}
-    assert ground.stands() == ground.rows() == {"s1": S1, "s2": S2}
-    assert ground.records()[-1]["reason"] == "row_version 1"
+def test_rows_go_out_and_what_others_write_comes_in_each_once(on_postgres: Ground) -> None:
+    on_postgres.write(S2)
+    assert on_postgres.synced("--create") == {"strategies": 1, "sent": 0, "written": 0, "bad_rows": 0}
+    on_postgres.add("s1", "MSFT", "AAPL")
+    assert on_postgres.synced("--adopt") == {"strategies": 2, "sent": 1, "written": 2, "bad_rows": 0}
+    assert on_postgres.stands() == on_postgres.rows() == {"s1": S1, "s2": S2}
+    assert on_postgres.records()[-1]["reason"] == "row_version 1"
     discovered = replace(S1, universe=S1.universe | {"NVDA"}, version=2)
-    ground.write(discovered)
-    ground.sql("update strategies set timeframe = '1m', coalesce_ms = null where strategy_id = 's2'")
-    assert ground.synced() == {"strategies": 2, "sent": 1, "written": 2, "bad_rows": 0}
-    assert ground.rows() == {"s1": discovered, "s2": replace(S2, timeframe="1m", coalesce_ms=None, version=4)}
-    assert ground.is_equal()
-    before = ground.sql("select * from strategies order by strategy_id")
-    assert ground.synced() == {"strategies": 2, "sent": 0, "written": 0, "bad_rows": 0}
-    assert ground.sql("select * from strategies order by strategy_id") == before
-    assert ground.sent() == [("s1", 1), ("s2", 4)]
+    on_postgres.write(discovered)
+    on_postgres.sql("update strategies set timeframe = '1m', coalesce_ms = null where strategy_id = 's2'")
+    assert on_postgres.synced() == {"strategies": 2, "sent": 1, "written": 2, "bad_rows": 0}
+    assert on_postgres.rows() == {"s1": discovered, "s2": replace(S2, timeframe="1m", coalesce_ms=None, version=4)}
+    assert on_postgres.is_equal()
+    before = on_postgres.sql("select * from strategies order by strategy_id")
+    assert on_postgres.synced() == {"strategies": 2, "sent": 0, "written": 0, "bad_rows": 0}
+    assert on_postgres.sql("select * from strategies order by strategy_id") == before
+    assert on_postgres.sent() == [("s1", 1), ("s2", 4)]
 
 
 def test_an_edit_of_the_same_universe_stays_against_a_discovery_and_other_fields_are_united(sqlite: Ground) -> None:

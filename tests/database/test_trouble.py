@@ -109,16 +109,17 @@ def test_a_bad_row_is_told_by_table_id_and_column_and_the_others_go_on(sqlite: G
     for strategy_id, column, value, _ in cases:
         change = f"update strategies set {column} = ? where strategy_id = ?"  # noqa: S608 - our own names
         sqlite.sql(change.replace("= ? w", "= cast(? as text) w"), value, strategy_id)
-    sqlite.sql("update strategies set timeframe = '1m' where strategy_id = 'good'")
+    sqlite.sql("update strategies set timeframe = '7x' where strategy_id = 'good'")
     done = sqlite.sync()
     assert done.exit_code == 1
-    assert json.loads(done.stdout)["bad_rows"] == len(cases)
+    assert json.loads(done.stdout)["bad_rows"] == len(cases) == done.stderr.count("error: ")
     told = {line.split("'")[1]: line for line in done.stderr.splitlines() if line.startswith("error: ")}
     for strategy_id, column, _, words in cases:
         assert told[strategy_id].startswith(f"error: table strategies, strategy '{strategy_id}', {column}: ")
         assert words in told[strategy_id]
     stands = sqlite.stands()
-    assert stands["good"].timeframe == "1m"
+    assert stands["good"].timeframe == "7x"
+    assert "warning: table strategies, strategy 'good', timeframe: " in done.stderr
     assert all(stands[strategy_id].version == 1 for strategy_id, *_ in cases)
     sqlite.write(Strategy("status0", "15m", frozenset({"AAPL"}), version=2))
     sqlite.sync()
