@@ -1,19 +1,19 @@
 """`tickgate strategies sync` on real databases and a real broker: what goes which way, once, and what does not."""
 
-import os
+import asyncio
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streams.core.events import Mode, Status, Strategy
+from streams.database.process import Wishes, made, working
+from streams.settings import Settings
 from tests.database.ground import Ground, following, got, until
 from tests.house.readme import run, steps
 from tests.house.tree import ROOT
@@ -66,26 +66,35 @@ def test_deleted_is_deleted_on_both_sides_and_the_row_stays(sqlite: Ground) -> N
     assert sqlite.stands() == {"s1": Strategy("s1", "5m", frozenset({"AAPL"}), version=3)}
 
 
-def test_two_that_sync_at_once_send_each_version_once(on_postgres: Ground) -> None:
-    on_postgres.synced("--create")
-    for i in range(40):
-        on_postgres.add(f"s{i}", "AAPL")
-    codes = []
-    sides = [threading.Thread(target=lambda: codes.append(synced_apart(on_postgres))) for _ in range(2)]
-    for side in sides:
-        side.start()
-    for side in sides:
-        side.join()
-    assert codes == [0, 0]
-    assert on_postgres.is_equal()
-    assert sorted(on_postgres.sent()) == sorted((f"s{i}", 1) for i in range(40))
+@pytest.mark.parametrize("step", ["make_ours", "send"])
+def test_of_two_that_would_send_the_same_one_does(sqlite: Ground, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite.synced("--create")
+    sqlite.add("s1", "AAPL", "MSFT")
+    sqlite.add("s2", "AAPL")
+    settings = Settings.read(sqlite.environment)
 
+    async def work() -> None:
+        async with (
+            made(settings, Wishes(), print) as one,
+            made(settings, Wishes(), print) as other,
+            working(one),
+            working(other),
+        ):
+            does = getattr(one.topic, step)
 
-def synced_apart(ground: Ground) -> int:
-    """In a process of its own."""
-    command = [sys.executable, "-m", "streams.cli", "strategies", "sync"]
-    environment = {**os.environ, **ground.environment}
-    return subprocess.run(command, env=environment, check=False, timeout=120).returncode
+            async def later(*given: Any) -> None:
+                """All that the other has to do falls between what this one has read and what it does of it."""
+                monkeypatch.undo()
+                assert await other.syncing.look()
+                await does(*given)
+
+            monkeypatch.setattr(one.topic, step, later)
+            looks = [await one.syncing.look() for _ in range(3)]
+            assert looks == [step == "make_ours", True, True], "who was shut out looks again"
+
+    asyncio.run(work())
+    assert sorted(sqlite.sent()) == [("s1", 1), ("s2", 1)]
+    assert sqlite.is_equal()
 
 
 def test_it_follows_both_sides_until_it_is_told_to_stop(on_postgres: Ground) -> None:
