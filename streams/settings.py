@@ -296,5 +296,5 @@ def _as_text(value: Any) -> str:  # noqa: ANN401 - any type
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return without_password(value)
+        return without_password(value) if "://" in value else value
     return "" if value is None else str(value)

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.core.asked import Asked
@@ -329,6 +329,7 @@ def test_the_longest_topic_name_is_one_that_kafka_allows() -> None:
 
 
 @given(st.sampled_from([known.variable for known in KNOWN.values()]), st.text(max_size=60))
+@example("TICKGATE_REDIS_PREFIX", "@")
 def test_any_text_is_a_value_or_an_input_error(variable: str, text: str) -> None:
     found: Settings | InputError
     try:
