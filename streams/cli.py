@@ -24,6 +24,7 @@ from streams.commands import (
     settings,
     state,
     strategies,
+    strategies_sync,
     strategy_moves,
     topics,
     universe,
@@ -59,7 +60,7 @@ for command in (
     worker.worker,
 ):
     main.add_command(command)
-for command in strategy_moves.COMMANDS:
+for command in (*strategy_moves.COMMANDS, strategies_sync.sync):
     strategies.strategies.add_command(command)
 for command in feed_live.COMMANDS:
     feed.feed.add_command(command)

@@ -111,6 +111,20 @@ def redis_urls(text: str) -> str:
     return ",".join(found)
 
 
+def database_url(text: str) -> str:
+    """Where a database is: a file of SQLite, or PostgreSQL."""
+    try:
+        parts = urlsplit(text)
+        file = parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1
+        usable = file or (parts.scheme == "postgresql" and parts.port != 0 and len(parts.path) > 1)
+    except ValueError:
+        usable = False
+    if not usable or len(text) > MAX_URL or not text.isprintable():
+        remedy = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+        raise ValueError(f"is no address of a database that is known; {remedy}")
+    return text
+
+
 def without_password(url: str) -> str:
     """An address that may be shown."""
     return _PASSWORD.sub("***@", url)

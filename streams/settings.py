@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple, Self
 
 from streams.core.asked import NOBODY, Asked
 from streams.core.limits import MAX_COALESCE_MS
+from streams.database_settings import DATABASE_MEANINGS, DatabaseSettings
 from streams.errors import InputError, shortened
-from streams.redis_settings import REDIS_MEANINGS, RedisSettings
 from streams.setting_readers import (
     MAX_APP_ID,
     MAX_PREFIX,
@@ -43,7 +43,7 @@ _LINK: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(RedisSettings):
+class Settings(DatabaseSettings):
     """All settings of one process, by their names here. Made once, passed down, never changed."""
 
     broker: str = "127.0.0.1:9092"
@@ -201,7 +201,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "ssl_ca_file": (path, "certificates to believe, in PEM; if not set, the system's"),
     "ssl_cert_file": (path, "our own certificate, in PEM, for brokers that ask for one"),
     "ssl_key_file": (path, "the key of our certificate, in PEM, without a password"),
-    **REDIS_MEANINGS,
+    **DATABASE_MEANINGS,
 }
 """Of each field: how its text is read, and what it means."""
 
@@ -296,5 +296,5 @@ def _as_text(value: Any) -> str:  # noqa: ANN401 - any type
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return without_password(value)
+        return without_password(value) if "://" in value else value
     return "" if value is None else str(value)

@@ -4,12 +4,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.core.asked import Asked
+from streams.database_settings import DatabaseSettings
 from streams.errors import InputError
-from streams.redis_settings import RedisSettings
 from streams.settings import KNOWN, Settings, describe, markdown_table
 from streams.topic_names import INPUTS, OUTPUTS
 
@@ -48,6 +48,9 @@ OTHERS = {
     "TICKGATE_CHECKPOINT_MS": ("0", 0),
     "TICKGATE_CHECKPOINT_TIMEOUT_MS": ("1000", 1_000),
     "TICKGATE_DISCOVERY_MIN_INTERVAL_MS": ("0", 0),
+    "TICKGATE_DATABASE_URL": ("postgresql://u:p@h:5433/d", "postgresql://u:p@h:5433/d"),
+    "TICKGATE_DATABASE_INTERVAL_MS": ("250", 250),
+    "TICKGATE_DATABASE_TIMEOUT_MS": ("1500", 1_500),
     "TICKGATE_REDIS_URL": ("redis://a:1/0, rediss://b/1", "redis://a:1/0,rediss://b/1"),
     "TICKGATE_REDIS_PREFIX": ("{tg}:", "{tg}:"),
     "TICKGATE_REDIS_BATCH": ("1", 1),
@@ -166,9 +169,9 @@ def test_nor_is_the_key_of_a_feed() -> None:
 
 
 def test_every_field_is_known_in_the_order_of_the_fields() -> None:
-    of_redis = [field.name for field in fields(RedisSettings)]
-    own = [field.name for field in fields(Settings) if field.name not in of_redis]
-    assert list(KNOWN) == [*own, *of_redis]
+    around = [field.name for field in fields(DatabaseSettings)]
+    own = [field.name for field in fields(Settings) if field.name not in around]
+    assert list(KNOWN) == [*own, *around]
 
 
 @pytest.mark.parametrize(
@@ -326,6 +329,7 @@ def test_the_longest_topic_name_is_one_that_kafka_allows() -> None:
 
 
 @given(st.sampled_from([known.variable for known in KNOWN.values()]), st.text(max_size=60))
+@example("TICKGATE_REDIS_PREFIX", "@")
 def test_any_text_is_a_value_or_an_input_error(variable: str, text: str) -> None:
     found: Settings | InputError
     try:

@@ -8,6 +8,7 @@ from streams.kafka.ahead import Ahead
 from streams.kafka.announcer import Announcer
 from streams.kafka.changelog_tail import Tail
 from streams.kafka.checkpoint import Observe, Transaction
+from streams.kafka.fenced_changes import FencedChanges
 from streams.kafka.security import for_aiokafka
 from streams.kafka.topic_writer import MAX_RECORD_BYTES
 from streams.settings import Settings
@@ -20,6 +21,9 @@ ONE_MIB: Final = 1 << 20
 
 ATTEMPT_SHARE: Final = 0.8
 """Of the time after which the broker gives a transaction up: an attempt must have ended before."""
+
+FENCED_TIMEOUT_MS: Final = 10_000
+"""Of transactions that hold changes of strategies: where one is left open, all who read the topic wait for so long."""
 
 
 def transactional_id(settings: Settings, partition: int) -> str:
@@ -93,6 +97,19 @@ def make_announcer(settings: Settings, whose: str = "discovery") -> Announcer:
         return _producer(settings, f"{settings.group_id}-{whose}", max_request_size=MAX_RECORD_BYTES)
 
     return Announcer(producer, settings.compression, attempt_s(settings))
+
+
+def make_fenced_changes(settings: Settings, whose: str) -> FencedChanges:
+    """What sends versions for a database, as the only one that does."""
+
+    def producer() -> AIOKafkaProducer:
+        name = f"{settings.group_id}-{whose}"
+        timeout_ms = FENCED_TIMEOUT_MS
+        return _producer(
+            settings, name, transactional_id=name, transaction_timeout_ms=timeout_ms, max_request_size=MAX_RECORD_BYTES
+        )
+
+    return FencedChanges(producer, settings.compression, ATTEMPT_SHARE * FENCED_TIMEOUT_MS / 1000)
 
 
 def make_clock_producer(settings: Settings) -> AIOKafkaProducer:

@@ -136,12 +136,17 @@ def write_changes(  # noqa: PLR0913 - the last by name
     """Send changes, and wait until the broker has every one; raises `InputError` for the first that it has not."""
     with registry_told():
         encoder = Encoder(schemas, [RECORD])
-    records: list[tuple[bytes, bytes | None]] = []
-    for change in changes:
-        records.append((change.strategy_id.encode(), _value(encoder, change, ts_ms, source, reason)))
-        if change.status is Status.DELETED:
-            records.append((change.strategy_id.encode(), None))
+    records = [record for each in changes for record in records_for(encoder, each, ts_ms, source=source, reason=reason)]
     send_all(bootstrap, topic, records, "strategy", security)
+
+
+def records_for(
+    encoder: Encoder, change: Strategy, ts_ms: int, *, source: str, reason: str
+) -> list[tuple[bytes, bytes | None]]:
+    """The key and value of a version, and of the tombstone behind it where it deletes; raises `InputError`."""
+    key = change.strategy_id.encode()
+    version = (key, _value(encoder, change, ts_ms, source, reason))
+    return [version, (key, None)] if change.status is Status.DELETED else [version]
 
 
 def _value(encoder: Encoder, change: Strategy, ts_ms: int, source: str, reason: str) -> bytes:

@@ -30,6 +30,8 @@ FOLLOWED = "tests/consumer/test_examples.py::test_the_loop_of_the_readme_sees_ea
 
 UNIVERSE = "tests/universes/test_universe_command.py::test_it_is_run_as_the_readme_says"
 
+SYNC = "tests/database/test_sync_command.py::test_it_syncs_as_the_readme_says"
+
 ROLLOUT = "tests/worker/test_rollout.py::test_it_rolls_out_and_back_as_the_readme_shows"
 
 PROPOSALS = "tests/trader/test_proposals_command.py::test_it_is_run_as_the_readme_says"
@@ -75,6 +77,8 @@ PROVEN_BY: dict[str, str] = {
     "tickgate universe show": UNIVERSE,
     "tickgate universe run --once": UNIVERSE,
     "tickgate proposals run --drain": PROPOSALS,
+    "tickgate strategies sync --create --adopt": SYNC,
+    "tickgate strategies sync": SYNC,
     "tickgate redis follow --drain": REDIS,
     "tickgate redis reconcile --dry-run --settle-s 0": REDIS,
     "tickgate redis reconcile --settle-s 0 --remove-left-over": REDIS,

@@ -17,6 +17,7 @@ from streams.kafka.registry import Schemas
 from streams.kafka.sending import given_up
 from streams.kafka.strategy_book import Change, Refusal, StrategyBook
 from streams.kafka.strategy_topic import RECORD
+from streams.kafka.topic_reader import TopicReader
 from streams.settings import Settings
 from streams.topic_names import STRATEGY_CHANGES, TABLES
 from streams.views.redis.alerts import RedisAlerts
@@ -26,7 +27,6 @@ from streams.views.redis.counts import RedisCounts
 from streams.views.redis.held import Held
 from streams.views.redis.keeping import Keeper
 from streams.views.redis.keys import Keys
-from streams.views.redis.topics import TopicReader
 from streams.views.redis.view import View
 from streams.views.redis.wire import Wire
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.errors import in_words
 from streams.kafka.fetch import Bounds, RawRun
@@ -41,6 +41,7 @@ class TopicReader:
         self.arrived = asyncio.Event()
         """Set with each run that comes."""
         self.records = 0
+        self._consumer: AIOKafkaConsumer | None = None
 
     async def work(self) -> None:
         """Read for good. What is wrong is logged once, until something else is."""
@@ -60,11 +61,22 @@ class TopicReader:
             self.arrived.clear()
             await self.arrived.wait()
 
+    async def up_to_now(self) -> None:
+        """Wait until all has been handed over that is there now; raises what Kafka's troubles raise."""
+        await self.caught_up()
+        if self._consumer is None:
+            raise KafkaConnectionError("the topics cannot be read")
+        ends = await self._consumer.end_offsets(self._places)
+        while any(self.positions[place] < end for place, end in ends.items()):
+            self.arrived.clear()
+            await self.arrived.wait()
+
     async def _read(self) -> None:
         consumer = self._make_consumer()
         fetch = RawFetch(consumer)
-        await consumer.start()
         try:
+            await consumer.start()
+            self._consumer = consumer
             bounds = await bounds_of(consumer, self._places)
             if not self._ends:
                 self._begin(bounds)
@@ -78,6 +90,7 @@ class TopicReader:
             while True:
                 self._hand_over(await fetch.getmany(self._places, timeout_ms=POLL_MS))
         finally:
+            self._consumer = None
             await consumer.stop()
 
     def _hand_over(self, found: Mapping[TopicPartition, list[RawRun]]) -> None:
