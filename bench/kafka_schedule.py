@@ -8,8 +8,10 @@ That all is encoded and laid out before leaves the sender with a hundredth of a 
 of a virtual machine are often two threads of one: there, what the sender takes makes the worker slower.
 """
 
+import contextlib
 import gc
 import math
+import os
 import socket
 import struct
 import time
@@ -69,6 +71,7 @@ def send_on_schedule(flow: Flow, ticks: Path, line: Connection) -> None:
     found = np.load(ticks)
     frames = list(requests(flow, found["who"], found["when"]))
     gc.freeze()
+    go_first()
     host, _, port = flow.bootstrap.rpartition(":")
     with socket.create_connection((host, int(port)), ANSWERED_WITHIN_S) as to:
         to.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -84,6 +87,12 @@ def send_on_schedule(flow: Flow, ticks: Path, line: Connection) -> None:
             take_answers(to, answers)
         must_be_taken(to, answers, len(frames))
     line.send(Sent(start_s, most_behind_s))
+
+
+def go_first() -> None:
+    """Wake ahead of all others, where this user may: a market is another machine, and does not wait for a core here."""
+    with contextlib.suppress(PermissionError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def requests(flow: Flow, who: reference.Int32s, when: reference.Int64s) -> Iterator[bytes]:
