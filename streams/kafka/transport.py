@@ -43,7 +43,6 @@ LONGEST_POLL_S: Final = 0.1
 
 COMMIT_S: Final = 2.0
 """What the group's offsets may take; they are for tools only."""
-
 NOTHING_WANTED_S: Final = 0.005
 """A look at whether somebody wants more, while nobody does."""
 
@@ -162,16 +161,19 @@ class Consumer(WaitsLess, driver.Consumer):
         super().__init__(*args, **kwargs)
         app = cast("App", self.app)
         self.settings, self.shards, self.results = app.tickgate, app.shards, app.results
-        self.ticks_topic = self.settings.topics.ticks
-        self.clock_topic, self.results_topic = self.settings.topics.clock, self.settings.topics.alert_results
-        self.own_topics = self.ticks_topic, self.clock_topic
-        """What is read for one shard alone, from where that stands."""
-        self._quiet_topics = frozenset({self.clock_topic, self.results_topic, self.settings.topics.strategy_changes})
+        topics = app.tickgate.topics
+        self.ticks_topic, self.clock_topic, self.results_topic = topics.ticks, topics.clock, topics.alert_results
+        self._quiet_topics = frozenset({topics.clock, topics.alert_results, topics.strategy_changes})
         self._wants_more: dict[str, Callable[[int], bool]] = {
             self.ticks_topic: partial(self.shards.wants_more, self.ticks_topic),
             self.clock_topic: partial(self.shards.wants_more, self.clock_topic),
             self.results_topic: self.results.wants_more,
         }
+
+    @property
+    def own_topics(self) -> tuple[str, str]:
+        """What is read for one shard alone, from where that stands."""
+        return self.ticks_topic, self.clock_topic
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -37,6 +37,10 @@ class Open:
     _closed = False
     _max_poll_records = None
 
+    async def position(self, _: TopicPartition) -> int:
+        """Where no run of these tests ends."""
+        return 0
+
 
 def staged(runs: dict[TP, list[RawRun]], raw_kind: type[Fetched] = Fetched) -> tuple[Any, Any]:
     """An application whose consumer is past recovery and has fetched these runs."""
@@ -60,7 +64,7 @@ def test_records_of_the_generation_before_are_not_taken_for_the_new_one(
 ) -> None:
     """`Consumer.getmany` (transport/consumer.py) reads the generation when the fetch is over."""
     if not cured:
-        without(monkeypatch, ConsumerThread, "_fetch_records", "generation != self.app.consumer_generation_id", "False")
+        without(monkeypatch, ConsumerThread, "_fetch_records", "generation == self.app.consumer_generation_id", "True")
 
     async def main() -> None:
         class Rebalancing(Fetched):

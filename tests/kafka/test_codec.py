@@ -145,7 +145,7 @@ def test_an_encoder_asks_for_all_ids_at_once_or_for_those_it_needs() -> None:
     assert [encoder.encode("clock", {"ts": 5}) for _ in range(2)] == [frame(1005, number(5))] * 2
     assert schemas.asked == [5]
     Encoder(schemas)
-    assert len(schemas.asked) == 12
+    assert len(schemas.asked) == 14
 
 
 @pytest.mark.parametrize("wrong", [{}, {"ts": 5, "tz": 0}, {"ts": "5"}, {"ts": 1 << 63}])

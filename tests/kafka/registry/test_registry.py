@@ -64,6 +64,8 @@ def test_every_record_is_written_with_the_id_of_its_schema(schemas: Schemas) -> 
         "decision": 9,
         "journal": 10,
         "turn": 11,
+        "conviction_change": 12,
+        "conviction_state": 13,
     }
 
 
