@@ -17,7 +17,7 @@ from streams.database.syncing import Syncing, SyncTroubleError
 from streams.database.topic import SyncedTopic
 from streams.errors import InputError
 from streams.feeds.backoff import wait_s
-from streams.kafka.sending import given_up, woken_within
+from streams.kafka.sending import first_of, given_up, woken_within
 from streams.process import told_to_stop
 from streams.settings import Settings
 from streams.views.health import MEND_PORT
@@ -59,7 +59,7 @@ async def sync_once(settings: Settings, wishes: Wishes, say: Callable[[str], Non
         async with made(settings, wishes, say) as each:
             await each.store.prepare(create=wishes.create)
             async with working(each) as tasks:
-                await _first_of([*tasks, asyncio.create_task(_until_equal(each.syncing))])
+                await first_of([*tasks, asyncio.create_task(_until_equal(each.syncing))])
             alive = sum(strategy.status is not Status.DELETED for strategy in each.topic.book.strategies.values())
             done = {"strategies": alive, "sent": each.counts.sent, "written": each.counts.written}
             return {**done, "bad_rows": len(each.syncing.bad)}
@@ -81,7 +81,7 @@ async def follow(settings: Settings, wishes: Wishes) -> None:
         open_.push_async_callback(server.stop)
         log.info("health and metrics at http://%s:%d", settings.web_host, port)
         tasks = await open_.enter_async_context(working(each))
-        await _first_of([*tasks, asyncio.create_task(following.work()), asyncio.create_task(over.wait())])
+        await first_of([*tasks, asyncio.create_task(following.work()), asyncio.create_task(over.wait())])
 
 
 @asynccontextmanager
@@ -160,13 +160,3 @@ async def _until_equal(syncing: Syncing) -> None:
             return
         await asyncio.sleep(GATHER_S * (1 + random.random()))  # noqa: S311 - no secret
     raise SyncTroubleError("contended", "others edit or send all the time", "run it again, or leave it to --follow")
-
-
-async def _first_of(tasks: list[asyncio.Task[Any]]) -> None:
-    """Wait for the first to end, end the others, and raise what it raised."""
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await given_up(tasks)
-    for task in done:
-        task.result()

@@ -51,6 +51,16 @@ async def given_up(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def first_of(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Wait for the first to end, end the others, and raise what it raised."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await given_up(tasks)
+    for task in done:
+        task.result()
+
+
 OnItsWay = tuple[asyncio.Future[Any], int]
 """What a batch waits for, and how many records are in it."""
 

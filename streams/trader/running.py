@@ -14,7 +14,7 @@ from streams.kafka.look_up import needed_sizes
 from streams.kafka.result_records import RECORD
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
-from streams.kafka.sending import given_up
+from streams.kafka.sending import first_of
 from streams.kafka.warm import warm_up_writing
 from streams.process import told_to_stop
 from streams.settings import Settings
@@ -65,10 +65,7 @@ async def run(settings: Settings, path: Path, *, drain: bool, observe: Observe =
     seat = Seat(settings, settings.topics.conviction_state, work, counts.troubled)
     tasks = [asyncio.create_task(seat.until_done()), asyncio.create_task(over.wait())]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()  # raises what ended it
+        await first_of(tasks)
     finally:
-        await given_up(tasks)
         await server.stop()
     return {**counts.drained(), "seconds": round(time.monotonic() - began_s, 3)}

@@ -90,7 +90,6 @@ def runs(own_kafka: KafkaProcess, tmp_path_factory: pytest.TempPathFactory) -> M
         story = Director(settings, folder, orders).run()
         return Run(story, audit(settings))
 
-    print(f"CHAOS_SEED={SEED} CHAOS_KILLS={KILLS}")  # noqa: T201 - so that it can be brought back
     with ThreadPoolExecutor() as both:
         return dict(zip(GUARANTEES, both.map(run, range(len(GUARANTEES))), strict=True))
 
@@ -98,7 +97,8 @@ def runs(own_kafka: KafkaProcess, tmp_path_factory: pytest.TempPathFactory) -> M
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 def test_nothing_is_lost_or_repeated_whoever_dies(runs: Mapping[str, Run], guarantee: str) -> None:
     story, report = runs[guarantee]
-    print(f"{story}\n{report._replace(findings=report.findings[:20])}")  # noqa: T201 - told with a failure
+    told = report._replace(findings=report.findings[:20])
+    print(f"CHAOS_SEED={SEED} CHAOS_KILLS={KILLS}\n{story}\n{told}")  # noqa: T201 - so that it can be brought back
     assert_exact(report)
     assert report.left == 0
     assert report.pairs > 1_000

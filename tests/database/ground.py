@@ -1,17 +1,12 @@
 """A topic of its own beside a database, people who edit both, and the command."""
 
 import json
-import os
-import re
 import sqlite3
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +24,7 @@ from streams.kafka.codec import Decoder
 from streams.kafka.registry import FileSchemas
 from streams.kafka.strategy_topic import read_standing, write_changes
 from streams.kafka.whole_topic import read_whole
-from tests.house.tree import ROOT
+from tests.serving import serving
 
 SCHEMAS = FileSchemas()
 PATIENCE_S = 90
@@ -113,31 +108,9 @@ class Ground:
         return self.rows() == self.stands()
 
 
-@contextmanager
-def following(ground: Ground, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`tickgate strategies sync --follow` in a process of its own, and where its metrics are."""
-    command = [sys.executable, "-m", "streams.cli", "strategies", "sync", "--follow", *arguments]
-    environment = {**os.environ, **ground.environment}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if found := re.search(r"metrics at (http://\S+)", line):
-                yield process, found[1]
-                return
-        message = f"it ended with {process.wait()}"
-        raise AssertionError(message)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def got(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+def following(ground: Ground, *arguments: str) -> AbstractContextManager[tuple[subprocess.Popen[str], str]]:
+    """`tickgate strategies sync --follow` in a process of its own, and where it serves."""
+    return serving(ground.environment, "strategies", "sync", "--follow", *arguments)
 
 
 def until(is_so: Callable[[], bool]) -> None:

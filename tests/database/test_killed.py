@@ -9,7 +9,8 @@ import psycopg
 
 from bench.postgres_server import PostgresServer
 from streams.core.events import Strategy
-from tests.database.ground import Ground, following, got, until
+from tests.database.ground import Ground, following, until
+from tests.serving import got
 
 STRATEGIES = 8
 EDITS = 30

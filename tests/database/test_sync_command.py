@@ -14,9 +14,10 @@ import pytest
 from streams.core.events import Mode, Status, Strategy
 from streams.database.process import Wishes, made, working
 from streams.settings import Settings
-from tests.database.ground import Ground, following, got, until
+from tests.database.ground import Ground, following, until
 from tests.house.readme import run, steps
 from tests.house.tree import ROOT
+from tests.serving import got
 
 S1 = Strategy("s1", "5m", frozenset({"AAPL", "MSFT"}))
 S2 = Strategy("s2", "1h", frozenset({"Ü"}), Status.PAUSED, 3, "Asia/Tokyo", "XTKS", Mode.LEGACY, 50)

@@ -2,17 +2,13 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +29,7 @@ from streams.universes.strategy_changes import StrategyChanges
 from tests.house.readme import example_files, run, steps
 from tests.house.tree import ROOT
 from tests.kafka.shared_broker import SharedBroker
+from tests.serving import got, serving
 from tests.universes.exchange import Exchange, body, entry, many
 
 SCHEMAS = FileSchemas()
@@ -193,30 +190,9 @@ def test_a_file_that_is_wrong_or_a_dry_run_for_good_is_refused(ground: Ground) -
     assert "tip: unknown field; did you mean top?" in done.stderr
 
 
-@contextmanager
-def running(ground: Ground) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`tickgate universe run` in a process of its own, and where its metrics are."""
-    command = [sys.executable, "-m", "streams.cli", "universe", "run", "--file", str(ground.file)]
-    environment = {**os.environ, **ground.environment}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if found := re.search(r"metrics at (http://\S+)/metrics", line):
-                yield process, found[1]
-                return
-        raise AssertionError(f"it ended with {process.wait()}")
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def got(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+def running(ground: Ground) -> AbstractContextManager[tuple[subprocess.Popen[str], str]]:
+    """`tickgate universe run` in a process of its own, and where it serves."""
+    return serving(ground.environment, "universe", "run", "--file", str(ground.file))
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Decoder
 from streams.kafka.registry import Schemas
-from streams.kafka.sending import given_up
+from streams.kafka.sending import first_of
 from streams.kafka.strategy_book import Change, Refusal, StrategyBook
 from streams.kafka.strategy_topic import RECORD
 from streams.kafka.topic_reader import TopicReader
@@ -120,11 +120,8 @@ class Follower:
             tasks.append(asyncio.create_task(self._cleanup().work()))
         tasks += [asyncio.create_task(over.wait()), asyncio.create_task(self._follow(drain=drain))]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()  # raises what ended it
+            await first_of(tasks)
         finally:
-            await given_up(tasks)
             await self._keeper.end()
 
     async def _follow(self, *, drain: bool) -> None:
