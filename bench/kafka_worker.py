@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any, Final, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.kafka_ground import Place, RunError, last_words
+from streams.demo.stage import free_port
 
 COMMAND: Final = ("-m", "streams.cli", "worker")
 LOOK_AGAIN_S: Final = 0.01
@@ -30,7 +30,7 @@ class Worker:
     """One worker process. Use it in a `with`: it is stopped at the end, or killed."""
 
     def __init__(self, place: Place, name: str = "worker", command: Sequence[str] = COMMAND) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._log = place.ground.scratch / f"{place.app_id}-{name}.log"
         environment = place.environment(os.environ, TICKGATE_WEB_PORT=str(self._port))
         self.started_s = time.monotonic()
@@ -134,9 +134,3 @@ class Worker:
         with closing(HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_TIMEOUT_S)) as connection:
             connection.request("GET", path)
             return connection.getresponse().read().decode()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

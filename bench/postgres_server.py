@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from typing import Any, Final, Self
 import psycopg
 
 from bench.installed import found_or_installed
+from streams.demo.stage import free_port
 from streams.kafka.kafka_jars import Unavailable
 
 PACKAGE: Final = "postgresql"
@@ -36,7 +36,7 @@ class PostgresServer:
             owner = pwd.getpwnam(OWNER)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
             self._as = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._make()
@@ -132,9 +132,3 @@ def _programs() -> Path:
 def _children(pid: int) -> list[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return [int(child) for child in found.split()]
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

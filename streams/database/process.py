@@ -63,9 +63,7 @@ async def sync_once(settings: Settings, wishes: Wishes, say: Callable[[str], Non
             alive = sum(strategy.status is not Status.DELETED for strategy in each.topic.book.strategies.values())
             done = {"strategies": alive, "sent": each.counts.sent, "written": each.counts.written}
             return {**done, "bad_rows": len(each.syncing.bad)}
-    except DatabaseTroubleError as error:
-        raise InputError("strategies sync", error.problem, error.remedy) from error
-    except SyncTroubleError as error:
+    except (DatabaseTroubleError, SyncTroubleError) as error:
         raise InputError("strategies sync", error.problem, error.remedy) from error
 
 

@@ -1,7 +1,7 @@
 """Plays Polygon's feed to whoever follows it: bursts of trades, a run to its end, a look at the follower's server."""
 
 import asyncio
-import socket
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +53,19 @@ def fed(settings: Settings, *plays: Play, **options: Any) -> Summary:
     return asyncio.run(run())
 
 
+def over_at_the_next_attempt(handler: logging.Handler) -> asyncio.Event:
+    """Set when the feed says that it will try again."""
+    over = asyncio.Event()
+
+    def stop(record: logging.LogRecord) -> bool:
+        if "next attempt" in record.msg:
+            over.set()
+        return True
+
+    handler.addFilter(stop)
+    return over
+
+
 def says(*messages: Any) -> Play:
     """A welcome, the messages, and the end."""
 
@@ -61,12 +74,6 @@ def says(*messages: Any) -> Play:
         await talk.say(*messages)
 
     return play
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def looked_at(port: int, path: str, until: Callable[[int, str], bool]) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.demo.stage import free_port
 from streams.errors import InputError
 from streams.feeds import live
 from streams.feeds.live import Options, Summary, run_feed
@@ -15,7 +16,7 @@ from streams.feeds.polygon import Polygon
 from streams.kafka.kafka_process import KafkaProcess
 from tests.feeds.feed_server import KEY, FeedServer, Talk, nothing, status, trade, welcome
 from tests.feeds.on_kafka import an_environment, expected, letters, ticks_by_ticker
-from tests.feeds.playing import burst, fed, flat, followed, free_port, looked_at, number_in, says
+from tests.feeds.playing import burst, fed, flat, followed, looked_at, number_in, over_at_the_next_attempt, says
 from tests.kafka.shared_broker import SharedBroker
 
 
@@ -97,14 +98,7 @@ def test_what_is_no_feed_is_told_without_the_whole_address(
     settings = an_environment(real_broker.bootstrap)
 
     async def run() -> None:
-        over = asyncio.Event()
-
-        def stop(record: logging.LogRecord) -> bool:
-            if "next attempt" in record.msg:
-                over.set()
-            return True
-
-        caplog.handler.addFilter(stop)
+        over = over_at_the_next_attempt(caplog.handler)
         async with FeedServer(nothing) as server:
             elsewhere = Options(f"{server.url}elsewhere?apiKey=s3cret", 0, 1 << 20, only_relevant=False)
             await asyncio.wait_for(run_feed(Polygon(KEY, (), 1), settings, elsewhere, over), 20)

@@ -1,7 +1,6 @@
 """A feed over TLS, by a certificate of the test's own; and one whose Kafka is restarted under it."""
 
 import asyncio
-import logging
 import shutil
 import ssl
 import subprocess
@@ -10,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from streams.demo.stage import free_port
 from streams.errors import InputError
 from streams.feeds.live import Options, Summary, run_feed
 from streams.feeds.polygon import Polygon
 from streams.kafka.kafka_process import KafkaProcess
 from tests.feeds.feed_server import KEY, FeedServer, Talk, nothing, welcome
 from tests.feeds.on_kafka import Tick, an_environment, expected, ticks_by_ticker
-from tests.feeds.playing import burst, flat, followed, free_port, looked_at, number_in, says
+from tests.feeds.playing import burst, flat, followed, looked_at, number_in, over_at_the_next_attempt, says
 from tests.kafka.shared_broker import SharedBroker
 
 CA = "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ours"
@@ -60,14 +60,7 @@ def test_a_feed_that_nobody_believed_has_signed_gets_no_key_and_is_told_of(
     settings = an_environment(real_broker.bootstrap)
 
     async def run() -> int:
-        over = asyncio.Event()
-
-        def stop(record: logging.LogRecord) -> bool:
-            if "next attempt" in record.msg:
-                over.set()
-            return True
-
-        caplog.handler.addFilter(stop)
+        over = over_at_the_next_attempt(caplog.handler)
         async with FeedServer(nothing, tls=served_with(certificates)) as server:
             options = Options(server.url, 0, 1 << 20, only_relevant=False)
             await asyncio.wait_for(run_feed(Polygon(KEY, (), 1), settings, options, over), 20)
