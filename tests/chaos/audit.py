@@ -12,7 +12,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 from streams.core.events import Mode
+from streams.core.limits import NEVER
 from streams.core.timeframes import bucket_start, parse_timeframe
+from streams.core.turns import turn_at
 from streams.reference_data import load_conditions
 from streams.settings import Settings
 from tests.chaos.expected import Expected, Rules, Versions, Wanted, all_versions, expect, replayed
@@ -157,7 +159,34 @@ class Case:
             return len(shard.versions.get(sid, ())) > 1
         first, last = cause["first_offset"], cause["last_offset"]
         saw = {shard.version_at(sid, first), shard.version_at(sid, last)}
-        return saw != {execution.fields["strategy_version"]} or shard.was_edited(sid, first - MOST_AHEAD, last)
+        if saw != {execution.fields["strategy_version"]} or shard.was_edited(sid, first - MOST_AHEAD, last):
+            return True
+        return self._was_turned_by_the_clock(execution, first) or self._was_turned_by_the_clock(execution, last)
+
+    def _was_turned_by_the_clock(self, execution: Execution, offset: int) -> bool:
+        """Whether the strategy had turned at a tick by clock records alone that an attempt need not have met.
+
+        One that met the tick first decided its bucket in the way before; behind the turn it fires nothing any more.
+        """
+        fields, shard = execution.fields, self.shards[execution.partition]
+        strategy = self.versions.get((execution.strategy_id, fields["strategy_version"]))
+        turns = self.journal.turns.get(execution.strategy_id)
+        if strategy is None or turns is None:
+            return False
+        ticks_ms = self._newest_tick_ms(execution.partition, offset)
+        timeframe = parse_timeframe(strategy.timeframe)
+        under = []
+        for clock_ms in (shard.clock_ms(offset - MOST_AHEAD), shard.clock_ms(offset)):
+            now_ms = max(ticks_ms, clock_ms)
+            start_ms = bucket_start(now_ms, timeframe, strategy.time_zone, strategy.session)
+            under.append(turn_at(turns, now_ms if start_ms is None else start_ms))
+        return under[0] != under[1]
+
+    def _newest_tick_ms(self, shard: int, offset: int) -> int:
+        """Stream time at a tick, but for the clock."""
+        conditions = self.shards[shard].oracle.conditions
+        ticks = (each.tick for each in self.journal.ticks[shard] if each.record.offset <= offset)
+        return max((tick.ts_ms for tick in ticks if tick and conditions.moves_price(tick.conditions)), default=NEVER)
 
     def _was_outrun(self, execution: Execution) -> bool:
         """Whether the attempt that counts took a clock record before what had caused this one, and went past it."""

@@ -98,6 +98,8 @@ class Expected(NamedTuple):
     cuts: list[Cut]
     versions: dict[str, list[tuple[int, int]]]
     """By strategy, in order: from which tick on, which version; 0 behind a tombstone."""
+    clocked: list[tuple[int, int]]
+    """In order: before which tick a clock record was taken, and the time that it brought."""
     ticks: int
 
     @property
@@ -114,6 +116,10 @@ class Expected(NamedTuple):
         """Whether a version took the place of another before one of these ticks."""
         return any(first <= offset <= last for offset, _ in self.versions.get(strategy_id, ())[1:])
 
+    def clock_ms(self, offset: int) -> int:
+        """The newest time that clock records had brought before a tick."""
+        return max((ts_ms for before, ts_ms in self.clocked if before <= offset), default=NEVER)
+
 
 class Rules(NamedTuple):
     """What a run was held to."""
@@ -127,7 +133,7 @@ class Rules(NamedTuple):
 def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
     """Run the oracle over one shard's checkpoints. It ends at the first position that cannot be."""
     oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards, journal.turns)
-    found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, 0)
+    found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, [], 0)
     before, known = 0, dict.fromkeys(journal.changes, 0)
     taken = timed = controls = 0
     for cut in journal.rows[shard].cuts:
@@ -145,7 +151,7 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
         controls = controls_end
         ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
         clock = [each for each in journal.clock[shard] if timed <= each.record.offset < clock_end(position, shard)]
-        by_clock = list(clocked(found, journal, cut.offset, clock))
+        by_clock = list(clocked(found, journal, cut.offset, before, clock))
         closed += found.gathering.moved(
             oracle.stream_ms
         )  # before what the clock fires: it may have turned to the whole
@@ -162,8 +168,10 @@ def clock_end(position: Position, shard: int) -> int:
     return position.inputs.get((CLOCK, shard), 0)
 
 
-def clock_fires(found: Expected, journal: Journal, clock: list[InputClock]) -> Iterator[tuple[int, list[Fire]]]:
-    """Let the clock move on; what is refused gets its letter."""
+def clock_fires(
+    found: Expected, journal: Journal, clock: list[InputClock], before: int = 0
+) -> Iterator[tuple[int, list[Fire]]]:
+    """Let the clock move on, before a tick; what is refused gets its letter."""
     for each in clock:
         reason = each.refused
         if not reason and is_too_far_ahead(found.oracle.stream_ms, each.ts_ms):
@@ -171,13 +179,14 @@ def clock_fires(found: Expected, journal: Journal, clock: list[InputClock]) -> I
         if reason:
             found.letters.append(Refused(journal.names.clock, found.oracle.shard, each.record.offset, reason))
         else:
+            found.clocked.append((before, each.ts_ms))
             yield each.record.offset, found.oracle.clock(Clock(each.ts_ms))
 
 
-def clocked(found: Expected, journal: Journal, row: int, clock: list[InputClock]) -> Iterator[Wanted]:
-    """What whole strategies fire as the clock moves on: each is one execution."""
+def clocked(found: Expected, journal: Journal, row: int, before: int, clock: list[InputClock]) -> Iterator[Wanted]:
+    """What whole strategies fire as the clock moves on, before a tick: each is one execution."""
     oracle, place = found.oracle, {"topic": journal.names.clock, "partition": found.oracle.shard}
-    for offset, fires in clock_fires(found, journal, clock):
+    for offset, fires in clock_fires(found, journal, clock, before):
         for fire in fires:
             group = Group(oracle.strategies[fire.strategy_id], fire.bucket_ms, NEVER, offset, offset, fire.ts_ms)
             yield Wanted(oracle.shard, row, fields_of(group, place, "universe", str(fire.mode)))
@@ -186,7 +195,7 @@ def clocked(found: Expected, journal: Journal, row: int, clock: list[InputClock]
 def replayed(journal: Journal, shard: int, rules: Rules) -> set[tuple[str, str, int]]:
     """What fires when the topics alone are decided again, in the order that the journal says."""
     oracle = ShardOracle(rules.conditions, rules.default_mode, shard, journal.shards, journal.turns)
-    found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, 0)
+    found = Expected(oracle, Gathering(MAX_EXECUTION_BYTES, rules.coalesce_ms), [], [], [], [], {}, [], 0)
     fires: list[Fire] = []
     others: dict[tuple[str, int], list[tuple[int, InputTick | InputChange | InputClock]]] = {
         (STRATEGY_CHANGES, p): [(each.record.offset, each) for each in part] for p, part in journal.changes.items()

@@ -8,14 +8,15 @@ import pytest
 
 from streams.core.events import Mode, Strategy
 from streams.core.gathered_rows import GROUP_KEY
-from streams.core.limits import MAX_COALESCE_MS
+from streams.core.gathering import Group
+from streams.core.limits import MAX_COALESCE_MS, NEVER
 from streams.core.special_rows import put_position
 from streams.core.timeframes import bucket_start, parse_timeframe
 from streams.kafka.whole_topic import Record
 from streams.reference_data import load_conditions
 from streams.settings import Settings
 from tests.chaos.audit import Report, assert_exact, audit, judge, triples
-from tests.chaos.expected import Rules, all_versions, expect
+from tests.chaos.expected import Rules, all_versions, expect, fields_of
 from tests.chaos.hand_worker import work
 from tests.chaos.journal import Execution, Journal, read_journal
 from tests.chaos.market import Market
@@ -25,6 +26,7 @@ from tests.kafka.shared_broker import SharedBroker
 
 SHARDS = 2
 TICKS = 3_000
+TICKS_AT_ONCE = 190
 CONDITIONS = load_conditions()
 
 
@@ -38,7 +40,7 @@ class Run:
         self.sender, market = Sender(bootstrap), Market(seed=4, tickers=60, strategies=24)
         gathers = Strategy("gathers", "1m", frozenset(market.tickers), coalesce_ms=MAX_COALESCE_MS)
         self.send(inputs(names, [*market.opening(), market._sent(gathers), *market.ticks(TICKS)]))
-        self.send(work(self.settings, self.read(), ticks_at_once=190))
+        self.send(work(self.settings, self.read(), ticks_at_once=TICKS_AT_ONCE))
 
     def send(self, records: Iterable[Out]) -> None:
         self.sender.send(records)
@@ -305,6 +307,33 @@ def test_what_an_older_version_ran_in_an_attempt_that_was_cut_off_is_allowed_at_
     assert_exact(report)
     assert report.overtaken == 1
     found(journal, "repeated")
+
+
+def attempts(good: Journal, rules: Rules) -> Iterator[Execution]:
+    """What workers may have sent that stood at a position, met the ticks behind it before any news, and were cut off."""
+    for shard, rows in good.rows.items():
+        waiting = expect(good, shard, rules).gathering.open
+        for cut in rows.cuts[::2]:
+            part = rows._replace(last_bucket=[row for row in rows.last_bucket if row.offset <= cut.offset])
+            found = expect(good._replace(rows={**good.rows, shard: part}), shard, rules)
+            place = {"topic": good.names.ticks, "partition": shard}
+            for each in good.ticks[shard][found.end : found.end + TICKS_AT_ONCE]:
+                for fire in found.oracle.tick(each.tick) if each.tick else ():
+                    strategy, at = found.oracle.strategies[fire.strategy_id], each.record.offset
+                    tickers = [fire.ticker] if fire.ticker else []
+                    if strategy.strategy_id not in waiting:  # its pairs may have fired, and be gathered
+                        group = Group(strategy, fire.bucket_ms, NEVER, at, at, fire.ts_ms, tickers)
+                        scope = "tickers" if tickers else "universe"
+                        yield good.executions[0]._replace(fields=fields_of(group, place, scope, str(fire.mode)))
+
+
+def test_what_attempts_ran_that_met_ticks_before_news_is_allowed_at_least_once(good: Journal) -> None:
+    """Before an edit; and before clock records by which a strategy turns, so that a late tick fires nothing more."""
+    rules = Rules(CONDITIONS, Mode.PER_TICKER, exactly_once=False)
+    sent = [*good.executions, *attempts(good, rules)]
+    report = judge(good._replace(executions=sent), rules)
+    assert_exact(report)
+    assert report.overtaken > 5
 
 
 def late_fires(good: Journal) -> Iterator[tuple[int, Execution]]:
