@@ -310,7 +310,7 @@ def test_what_an_older_version_ran_in_an_attempt_that_was_cut_off_is_allowed_at_
 
 
 def attempts(good: Journal, rules: Rules) -> Iterator[Execution]:
-    """What workers may have sent that stood at a position, met the ticks behind it before any news, and were cut off."""
+    """What workers may have sent that stood at a position, met ticks before any news, and were cut off."""
     for shard, rows in good.rows.items():
         waiting = expect(good, shard, rules).gathering.open
         for cut in rows.cuts[::2]:
