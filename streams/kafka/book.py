@@ -9,12 +9,13 @@ books: `strategy_book.py` and `other_books.py`.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 
+from streams.core.special_rows import NO_INPUTS, Position
 from streams.errors import in_words
 from streams.kafka.bad_values import Reason
 from streams.kafka.codec import Decoder
@@ -28,8 +29,8 @@ from streams.topic_names import STRATEGY_CHANGES
 log = logging.getLogger(__name__)
 
 REFUSALS_KEPT: Final = 1000
-"""Refused records of a topic that are kept until their dead letters are written; the oldest give way, with a line in
-the log."""
+"""Refused records of a topic that are kept for an owner who finds no dead letters of them. The oldest give way; should
+theirs be missing then, it is said."""
 
 DECODED_AT_ONCE: Final = 200
 """Records that are decoded at the same time: a universe takes room."""
@@ -66,6 +67,8 @@ class Book(ABC):
         self.taken: dict[int, int] = {}
         """The same, with what waits to be decoded."""
         self.refusals: list[Refusal] = []
+        self.gave_way: dict[int, int] = {}
+        """Of each partition, up to where refusals are kept no longer."""
         self.told: Callable[[Any], None] = lambda _: None
         """Called with all that counts, and each refusal, in order, once it is in here."""
         self._moved = asyncio.Event()
@@ -154,13 +157,27 @@ class Book(ABC):
         log.warning("%s, partition %d, offset %d: %s", self.topic, *refusal.place, refusal.reason.detail)
         self.refusals.append(refusal)
         if len(self.refusals) > REFUSALS_KEPT:
-            log.error("%s: too many refused changes; one may get no dead letter", self.topic)
-            del self.refusals[0]
+            oldest = self.refusals.pop(0).place
+            self.gave_way[oldest.partition] = oldest.offset + 1
         self.told(refusal)
 
     async def _decoded(self, records: Sequence[Record]) -> list[Any]:
         """Decode, and begin again for as long as the registry is down."""
         return await patiently(lambda: [self.look(record) for record in records], self.topic)
+
+
+def unanswered(books: Iterable[Book], position: Position | None) -> Iterator[Refusal]:
+    """What was refused and has no dead letter yet, by what a shard's position says."""
+    known = position.inputs if position else NO_INPUTS
+    for book in books:
+        for partition, end in book.gave_way.items():
+            since = known.get((book.name, partition), 0)
+            if since < end:
+                told = "%s, partition %d: refused records from offset %d to %d get no dead letters, beyond the last %d"
+                log.error(told, book.topic, partition, since, end - 1, REFUSALS_KEPT)
+        for refusal in book.refusals:
+            if refusal.place.offset >= known.get((refusal.topic, refusal.place.partition), 0):
+                yield refusal
 
 
 def record_at(run: RawRun, i: int) -> Record:

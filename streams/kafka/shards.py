@@ -20,7 +20,7 @@ from streams.core.special_rows import NO_INPUTS, Position
 from streams.core.turning import Turning
 from streams.instruments import Instruments, ShardStatus
 from streams.kafka.ahead import Ahead
-from streams.kafka.book import Refusal
+from streams.kafka.book import Refusal, unanswered
 from streams.kafka.checkpoint import Transaction
 from streams.kafka.deciding import Deciding, Tools
 from streams.kafka.fetch import Bounds, RawRun
@@ -202,14 +202,14 @@ class Shards:
         # By id, as executions stand: then what fires for one tick comes out of the kernel in order.
         ids = sorted(self._books.strategies.strategies)
         inputs = {place: offset for book in self._books for place, offset in book.inputs.items()}
-        refusals = [refusal for book in self._books for refusal in book.refusals]
         for owned in bare:
             owned.hears = True
         found = [await self._remade(owned.partition) for owned in bare]
         await asyncio.to_thread(self._put_in_force, [each.deciding for each in found], ids)
         for owned, (deciding, position, end) in zip(bare, found, strict=True):
             if owned.partition == REFUSALS_SHARD:
-                tell_unanswered(owned, refusals, position)
+                for refusal in unanswered(self._books, position):
+                    owned.tell(refusal)
             owned.restored(deciding, position, end, {**inputs, **taken_alone(position)})
             self.instruments.recovered(self._around.topic, owned.partition, time.monotonic() - self._assigned_at)
 
@@ -290,11 +290,3 @@ def taken_alone(position: Position | None) -> dict[tuple[str, int], int]:
     """What a shard has taken of the inputs that are read for it alone; the book knows of the others."""
     taken = position.inputs if position else NO_INPUTS
     return {place: offset for place, offset in taken.items() if place[0] == CLOCK}
-
-
-def tell_unanswered(owned: OwnedShard, refusals: Sequence[Refusal], position: Position | None) -> None:
-    """Tell a restored shard of what was refused and has no dead letter yet, by what its position says."""
-    known = position.inputs if position else NO_INPUTS
-    for refusal in refusals:
-        if refusal.place.offset >= known.get((refusal.topic, refusal.place.partition), 0):
-            owned.tell(refusal)

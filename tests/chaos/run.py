@@ -172,10 +172,12 @@ class Director:
             self.story.bounces += 1
         may_leave = [each for each in self.workers if each.plan and each.plan.signal != signal.SIGSTOP]
         if may_leave and self._is_due("leave", self.orders.leave_at):
-            worker = self.pick.choice(may_leave)
-            self.workers.remove(worker)
-            worker.process.terminate()
-            self.leaving[worker] = time.monotonic() + STOP_S
+            self._send_away(self.pick.choice(may_leave))
+
+    def _send_away(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        worker.process.terminate()
+        self.leaving[worker] = time.monotonic() + STOP_S
 
     def _see_the_dead(self) -> None:
         for worker in [each for each in (*self.workers, *self.leaving) if each.process.poll() is not None]:
@@ -200,7 +202,11 @@ class Director:
                 worker.was_late = True
 
     def _see_the_frozen(self) -> None:
-        """One that is frozen goes on when another has moved its shard past where it stood."""
+        """One that is frozen goes on when another has moved its shard past where it stood.
+
+        It dies of nothing any more. So one that lives still when the next goes on is sent away: else there would be
+        none but such in the end, and no deaths.
+        """
         for worker in [each for each in self.workers if each.is_stopped]:
             self.workers.remove(worker)
             self.frozen.append(worker)
@@ -210,6 +216,8 @@ class Director:
             if self.progress.positions[done.partition] > done.next_offset:
                 self.frozen.remove(worker)
                 self.story.zombies.append(done.step)
+                for earlier in [each for each in self.workers if each.was_frozen]:
+                    self._send_away(earlier)
                 worker.resume()
                 self.workers.append(worker)
 
@@ -225,10 +233,8 @@ class Director:
 
     def _finish(self) -> None:
         """Send all away, feed in a little more, and have it drained."""
-        for worker in self.workers:
-            worker.process.terminate()
-            self.leaving[worker] = time.monotonic() + STOP_S
-        self.workers.clear()
+        for worker in [*self.workers]:
+            self._send_away(worker)
         while self.leaving:
             self._see_the_dead()
             self._wait_for_one(self.leaving)

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.core.discovery import Origin
 from streams.core.events import Mode, Status, Strategy, Tombstone
+from streams.core.special_rows import Position
 from streams.kafka import book, registry_wait
 from streams.kafka.book import DECODED_AT_ONCE, Place, Refusal
 from streams.kafka.codec import Decoder, Encoder
@@ -18,6 +19,7 @@ from streams.kafka.fetch import Bounds, RawRun
 from streams.kafka.registry import FileSchemas
 from streams.kafka.strategy_book import Change, StrategyBook
 from streams.kafka.strategy_records import DISCOVERY, record_of
+from streams.topic_names import STRATEGY_CHANGES
 from tests.kafka.batches import Row
 from tests.kafka.given_schemas import GivenSchemas
 from tests.kafka.shard_stage import run_of
@@ -243,20 +245,28 @@ def test_a_long_run_is_taken_whole_and_in_order() -> None:
     staged(story)
 
 
-def test_the_oldest_refusals_give_way_with_a_line_in_the_log(
+def test_the_oldest_refusals_give_way_and_it_is_said_where_their_dead_letters_are_missing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(book, "REFUSALS_KEPT", 3)
 
     async def story(stage: Stage) -> None:
         await stage.read([tombstone(None)] * 3)
-        assert "too many" not in caplog.text
         await stage.read([tombstone(None)] * 2, 3)
         assert [each.place.offset for each in stage.book.refusals] == [2, 3, 4]
         assert len(stage.told) == 5  # whoever listens has heard all of them
+        for answered in (2, 3, 5):
+            position = Position(0, 0, 0, {}, {(STRATEGY_CHANGES, 0): answered})
+            assert [each.place.offset for each in book.unanswered([stage.book], position)] == [*range(answered, 5)]
+        assert "get no dead letters" not in caplog.text
+        assert len(list(book.unanswered([stage.book], Position(0, 0, 0, {}, {(STRATEGY_CHANGES, 0): 1})))) == 3
+        assert len(list(book.unanswered([stage.book], None))) == 3
 
     staged(story)
-    assert sum("too many refused changes" in each.getMessage() for each in caplog.records) == 2
+    told = [each.getMessage() for each in caplog.records if "get no dead letters" in each.getMessage()]
+    assert [each.partition(": ")[2] for each in told] == [
+        f"refused records from offset {since} to 1 get no dead letters, beyond the last 3" for since in (1, 0)
+    ]
 
 
 class Down(GivenSchemas):
