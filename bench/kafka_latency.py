@@ -12,8 +12,9 @@ import numpy.typing as npt
 from bench import reference
 from bench.kafka_answer import Answer, ends_of
 from bench.kafka_candidates import must_be_right
-from bench.kafka_flow import Helper, Received, read_as_they_come
+from bench.kafka_flow import Helper
 from bench.kafka_ground import PARTITIONS, Ground, Place, RunError, import_strategies, make_topics, real_broker, say
+from bench.kafka_reader import Received, read_as_they_come
 from bench.kafka_schedule import Flow, Sent, send_on_schedule
 from bench.kafka_worker import Worker
 from streams.core.records import partitions_of, records_of

@@ -4,16 +4,13 @@ A tick counts from the moment that it was due, also where the sender, the broker
 seen at its full length by every tick that fell into it. What is due within `GATHER_S` goes out together at its end, as
 a producer that lingers sends it, and in order: over one connection, whose requests a broker takes one by one.
 
-That all is encoded and laid out before leaves the sender with a hundredth of a core in place of a quarter. The cores
-of a virtual machine are often two threads of one: there, what the sender takes makes the worker slower.
+That all is encoded and laid out before leaves the sender with a hundredth of a core in place of a quarter, see
+`kafka_wire.py`.
 """
 
-import contextlib
 import gc
 import math
-import os
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -27,6 +24,7 @@ from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
 from bench import reference, workload
 from bench.kafka_bulk import ticks_as_records
 from bench.kafka_ground import PARTITIONS, RunError
+from bench.kafka_wire import LENGTH, NUMBER_BYTES, connected, framed, go_first
 from streams.core.records import by_partition
 from streams.kafka.laid_out_batch import batches
 
@@ -34,15 +32,9 @@ GATHER_S: Final = 0.004
 """What is due within it is one request. It is part of the latencies; with less, half of the machine would only send."""
 
 HEAD_START_S: Final = 0.5
-ANSWERED_WITHIN_S: Final = 60.0
 MAX_BYTES: Final = 1 << 20
 ALL_REPLICAS: Final = -1
 TIMEOUT_MS: Final = 30_000
-HEADER: Final = struct.Struct(">hhih")
-"""Of a request: what it asks for, by which version, its number, and no name of the client."""
-
-LENGTH: Final = struct.Struct(">i")
-NUMBER_BYTES: Final = 4
 READ_AT_ONCE: Final = 1 << 16
 
 
@@ -72,9 +64,7 @@ def send_on_schedule(flow: Flow, ticks: Path, line: Connection) -> None:
     frames = list(requests(flow, found["who"], found["when"]))
     gc.freeze()
     go_first()
-    host, _, port = flow.bootstrap.rpartition(":")
-    with socket.create_connection((host, int(port)), ANSWERED_WITHIN_S) as to:
-        to.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connected(flow.bootstrap) as to:
         line.send("ready")
         line.recv()
         start_s, most_behind_s, answers = time.monotonic() + HEAD_START_S, 0.0, bytearray()
@@ -89,12 +79,6 @@ def send_on_schedule(flow: Flow, ticks: Path, line: Connection) -> None:
     line.send(Sent(start_s, most_behind_s))
 
 
-def go_first() -> None:
-    """Wake ahead of all others, where this user may: a market is another machine, and does not wait for a core here."""
-    with contextlib.suppress(PermissionError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-
-
 def requests(flow: Flow, who: reference.Int32s, when: reference.Int64s) -> Iterator[bytes]:
     """The requests in their order, with their lengths."""
     names = [workload.ticker_name(number) for number in range(int(who.max()) + 1)]
@@ -105,9 +89,7 @@ def requests(flow: Flow, who: reference.Int32s, when: reference.Int64s) -> Itera
             for partition, part in by_partition(every.picked(slice(start, end)), PARTITIONS)
             for batch in batches(part, compression="lz4", transactional=False, max_bytes=MAX_BYTES)
         ]
-        body = ProduceRequest_v7(None, ALL_REPLICAS, TIMEOUT_MS, [(flow.topic, data)]).encode()
-        header = HEADER.pack(ProduceRequest_v7.API_KEY, ProduceRequest_v7.API_VERSION, number, -1)
-        yield LENGTH.pack(len(header) + len(body)) + header + body
+        yield framed(ProduceRequest_v7(None, ALL_REPLICAS, TIMEOUT_MS, [(flow.topic, data)]), number)
 
 
 def slot_ends(ticks: int, rate: float) -> list[int]:

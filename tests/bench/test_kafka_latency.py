@@ -5,9 +5,9 @@ import pytest
 
 from bench import kafka_latency, reference
 from bench.kafka_answer import Answer
-from bench.kafka_flow import Received
 from bench.kafka_ground import PARTITIONS, RunError
 from bench.kafka_latency import due_s, histogram, latencies_ms, must_be_right_offsets, partition_of_ticks
+from bench.kafka_reader import Received
 
 
 @pytest.fixture(autouse=True)
