@@ -9,7 +9,7 @@ books: `strategy_book.py` and `other_books.py`.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -54,6 +54,16 @@ class Refusal:
     """Without its prefix."""
 
 
+class Refusals(NamedTuple):
+    """What a book knows at one time of records that do not count. What comes later is told."""
+
+    name: str
+    topic: str
+    kept: Sequence[Refusal]
+    gave_way: Mapping[int, int]
+    """Of each partition, up to where they are kept no longer."""
+
+
 class Book(ABC):
     """What stands, up to where each partition of the topic has been read."""
 
@@ -67,8 +77,7 @@ class Book(ABC):
         self.taken: dict[int, int] = {}
         """The same, with what waits to be decoded."""
         self.refusals: list[Refusal] = []
-        self.gave_way: dict[int, int] = {}
-        """Of each partition, up to where refusals are kept no longer."""
+        self._gave_way: dict[int, int] = {}
         self.told: Callable[[Any], None] = lambda _: None
         """Called with all that counts, and each refusal, in order, once it is in here."""
         self._moved = asyncio.Event()
@@ -86,6 +95,11 @@ class Book(ABC):
     def inputs(self) -> dict[tuple[str, int], int]:
         """The positions, as `Position` has them."""
         return {(self.name, partition): offset for partition, offset in self.positions.items()}
+
+    @property
+    def refused(self) -> Refusals:
+        """What is known now of records that do not count."""
+        return Refusals(self.name, self.topic, [*self.refusals], dict(self._gave_way))
 
     def logs(self) -> list[Log]:
         """The partitions of the topic, to be completed."""
@@ -158,7 +172,7 @@ class Book(ABC):
         self.refusals.append(refusal)
         if len(self.refusals) > REFUSALS_KEPT:
             oldest = self.refusals.pop(0).place
-            self.gave_way[oldest.partition] = oldest.offset + 1
+            self._gave_way[oldest.partition] = oldest.offset + 1
         self.told(refusal)
 
     async def _decoded(self, records: Sequence[Record]) -> list[Any]:
@@ -166,17 +180,17 @@ class Book(ABC):
         return await patiently(lambda: [self.look(record) for record in records], self.topic)
 
 
-def unanswered(books: Iterable[Book], position: Position | None) -> Iterator[Refusal]:
+def unanswered(books: Iterable[Refusals], position: Position | None) -> Iterator[Refusal]:
     """What was refused and has no dead letter yet, by what a shard's position says."""
     known = position.inputs if position else NO_INPUTS
-    for book in books:
-        for partition, end in book.gave_way.items():
-            since = known.get((book.name, partition), 0)
+    for name, topic, kept, gave_way in books:
+        for partition, end in gave_way.items():
+            since = known.get((name, partition), 0)
             if since < end:
                 told = "%s, partition %d: refused records from offset %d to %d get no dead letters, beyond the last %d"
-                log.error(told, book.topic, partition, since, end - 1, REFUSALS_KEPT)
-        for refusal in book.refusals:
-            if refusal.place.offset >= known.get((refusal.topic, refusal.place.partition), 0):
+                log.error(told, topic, partition, since, end - 1, REFUSALS_KEPT)
+        for refusal in kept:
+            if refusal.place.offset >= known.get((name, refusal.place.partition), 0):
                 yield refusal
 
 

@@ -202,13 +202,14 @@ class Shards:
         # By id, as executions stand: then what fires for one tick comes out of the kernel in order.
         ids = sorted(self._books.strategies.strategies)
         inputs = {place: offset for book in self._books for place, offset in book.inputs.items()}
+        refused = [book.refused for book in self._books]
         for owned in bare:
-            owned.hears = True
+            owned.hears = True  # from here on: what is refused now is not in `refused`, and is told
         found = [await self._remade(owned.partition) for owned in bare]
         await asyncio.to_thread(self._put_in_force, [each.deciding for each in found], ids)
         for owned, (deciding, position, end) in zip(bare, found, strict=True):
             if owned.partition == REFUSALS_SHARD:
-                for refusal in unanswered(self._books, position):
+                for refusal in unanswered(refused, position):
                     owned.tell(refusal)
             owned.restored(deciding, position, end, {**inputs, **taken_alone(position)})
             self.instruments.recovered(self._around.topic, owned.partition, time.monotonic() - self._assigned_at)

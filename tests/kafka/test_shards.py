@@ -273,6 +273,21 @@ def test_letters_for_refusals_are_written_once_for_the_group_also_behind_a_new_s
     staged(story)
 
 
+def test_what_is_refused_while_shards_are_made_gets_one_letter() -> None:
+    async def story(stage: Stage) -> None:
+        stage.book.refuse(Place(0, 4), refusal(4).record, refusal(4).reason)
+        await stage.shards.fence([0])
+        owned, told = stage.shards.owned[0], list[Any]()
+        owned.tell = told.append  # type: ignore[assignment, method-assign]
+        recovering = asyncio.create_task(stage.shards.recovered())
+        await until(lambda: owned.hears)
+        stage.book.refuse(Place(0, 7), refusal(7).record, refusal(7).reason)
+        await recovering
+        assert sorted(each.place.offset for each in told) == [4, 7]
+
+    staged(story)
+
+
 def test_shards_that_are_let_go_are_checkpointed_and_their_successors_opened_after_that() -> None:
     async def story(stage: Stage) -> None:
         await stage.started(0)

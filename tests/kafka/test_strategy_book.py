@@ -257,10 +257,12 @@ def test_the_oldest_refusals_give_way_and_it_is_said_where_their_dead_letters_ar
         assert len(stage.told) == 5  # whoever listens has heard all of them
         for answered in (2, 3, 5):
             position = Position(0, 0, 0, {}, {(STRATEGY_CHANGES, 0): answered})
-            assert [each.place.offset for each in book.unanswered([stage.book], position)] == [*range(answered, 5)]
+            assert [each.place.offset for each in book.unanswered([stage.book.refused], position)] == [
+                *range(answered, 5)
+            ]
         assert "get no dead letters" not in caplog.text
-        assert len(list(book.unanswered([stage.book], Position(0, 0, 0, {}, {(STRATEGY_CHANGES, 0): 1})))) == 3
-        assert len(list(book.unanswered([stage.book], None))) == 3
+        assert len(list(book.unanswered([stage.book.refused], Position(0, 0, 0, {}, {(STRATEGY_CHANGES, 0): 1})))) == 3
+        assert len(list(book.unanswered([stage.book.refused], None))) == 3
 
     staged(story)
     told = [each.getMessage() for each in caplog.records if "get no dead letters" in each.getMessage()]
