@@ -14,6 +14,7 @@ from bench import (
     kafka_recovery,
     kafka_throughput,
     pattern,
+    redis_trouble,
     redis_view,
     replay,
     start,
@@ -21,6 +22,7 @@ from bench import (
     universe,
 )
 from bench.kafka_ground import RunError
+from bench.redis_hurt import TROUBLES
 
 TICKS = 2_000_000
 REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
@@ -29,6 +31,9 @@ REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "pattern": lambda args: pattern.report(args.seed, args.rounds),
     "replay": lambda args: replay.report(args.seed, args.ticks or replay.TICKS, args.rounds),
     "redis": lambda args: redis_view.report(args.seed, args.rounds),
+    "redis-trouble": lambda args: redis_trouble.report(
+        args.seed, args.ticks or redis_trouble.TICKS, args.minute_seconds, args.trouble
+    ),
     "start": lambda args: start.report(args.seed, args.rounds),
     "universe": lambda args: universe.report(2 * args.rounds),
     "kafka": lambda args: kafka_throughput.report(args.seed, args.ticks or TICKS, args.rounds),
@@ -54,6 +59,18 @@ def main() -> None:
         "--rounds", type=int, default=3, help="of core's slow peers (its quick ones get 2 n + 1), of kafka"
     )
     parser.add_argument("--seconds", type=float, default=kafka_latency.SECONDS, help="of latency, in each guarantee")
+    parser.add_argument(
+        "--trouble",
+        action="append",
+        choices=TROUBLES,
+        help="of redis-trouble, may be repeated; default: all",
+    )
+    parser.add_argument(
+        "--minute-seconds",
+        type=float,
+        default=redis_trouble.MINUTE_S,
+        help="of redis-trouble: how long Redis stands still at a steady rate; 0: leave that out",
+    )
     args = parser.parse_args()
     unknown = set(args.reports) - REPORTS.keys()
     if unknown:

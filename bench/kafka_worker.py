@@ -23,16 +23,20 @@ LOOK_AGAIN_S: Final = 0.01
 ANSWER_TIMEOUT_S: Final = 5.0
 READY_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 20.0
+USER_AT, SYSTEM_AT = 11, 12
+"""Where `/proc/<pid>/stat` has the two, counted from behind the name."""
+
 RESIDENT: Final = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 
 class Worker:
     """One worker process. Use it in a `with`: it is stopped at the end, or killed."""
 
-    def __init__(self, place: Place, name: str = "worker", command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, place: Place, name: str = "worker", command: Sequence[str] = COMMAND, **more: str) -> None:
+        """Start it; `more` are settings beside those of the place."""
         self._port = free_port()
         self._log = place.ground.scratch / f"{place.app_id}-{name}.log"
-        environment = place.environment(os.environ, TICKGATE_WEB_PORT=str(self._port))
+        environment = place.environment(os.environ, TICKGATE_WEB_PORT=str(self._port), **more)
         self.started_s = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -87,6 +91,12 @@ class Worker:
         found = RESIDENT.search(Path(f"/proc/{self._process.pid}/status").read_text())
         assert found is not None, "Linux shows it"
         return int(found[1]) * 1024
+
+    def processor_s(self) -> float:
+        """The processor time that it has taken, of all its threads."""
+        self._must_run()
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[USER_AT]) + int(fields[SYSTEM_AT])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
         """End it as a crash does."""
