@@ -1,16 +1,21 @@
 """The image and the compose file, as far as they can be looked at without Docker."""
 
+import json
 import re
 import shlex
 from importlib.metadata import requires
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from streams.cli import main
 from streams.settings import KNOWN, PREFIX
+from streams.trader.policy_file import read_policy
+from streams.universes.universe_file import read_universe_file
 from tests.house.tree import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -18,6 +23,16 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
 ENTRYPOINT = (ROOT / "deploy/entrypoint.sh").read_text()
+AROUND = {
+    "redis-view": "redis",
+    "strategies-sync": "database",
+    "proposals": "proposals",
+    "universe": "universe",
+    "polygon": "polygon",
+    "coinbase": "coinbase",
+}
+"""What stands around the worker, and the profile that brings each."""
+
 VARIABLES = {known.variable for known in KNOWN.values()}
 
 
@@ -44,9 +59,20 @@ def refuse_unknown(arguments: list[str]) -> None:
 
 
 def test_the_services_are_those_of_a_whole_system() -> None:
-    assert set(SERVICES) == {"kafka", "setup", "worker", "feed"}
-    assert set(OURS) == {"setup", "worker", "feed"}
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == {
+        *("kafka", "setup", "worker", "feed"),
+    }
+    assert set(OURS) == {"setup", "worker", "feed", *AROUND}
     assert SERVICES["worker"]["deploy"]["replicas"] == 2
+
+
+def test_what_stands_around_comes_by_profile_with_what_it_needs() -> None:
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        **{name: [profile] for name, profile in AROUND.items()},
+        "redis": ["redis"],
+        "postgres": ["database"],
+        "prometheus": ["metrics"],
+    }
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -62,7 +88,7 @@ def test_the_image_sets_only_what_can_be_set() -> None:
     assert ours <= VARIABLES
 
 
-@pytest.mark.parametrize("name", ["worker", "feed"])
+@pytest.mark.parametrize("name", ["worker", "feed", *AROUND])
 def test_a_service_runs_a_command_that_exists(name: str) -> None:
     refuse_unknown([defaults(word) for word in OURS[name]["command"]])
 
@@ -93,7 +119,14 @@ def test_everything_waits_for_what_it_needs() -> None:
         "setup": {"kafka": "service_healthy"},
         "worker": {"setup": "service_completed_successfully"},
         "feed": {"worker": "service_healthy"},
+        "redis-view": {"setup": "service_completed_successfully", "redis": "service_healthy"},
+        "strategies-sync": {"setup": "service_completed_successfully", "postgres": "service_healthy"},
+        "proposals": {"setup": "service_completed_successfully"},
+        "universe": {"setup": "service_completed_successfully"},
+        "polygon": {"worker": "service_healthy"},
+        "coinbase": {"worker": "service_healthy"},
     }
+    assert all("healthcheck" in SERVICES[name] for name in ("redis", "postgres", *AROUND))
     assert "healthcheck" in SERVICES["kafka"]
     assert "/readyz" in str(SERVICES["worker"]["healthcheck"]["test"])
 
@@ -111,6 +144,21 @@ def test_nothing_is_published_beyond_this_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_files_that_come_along_can_be_read(tmp_path: Path) -> None:
+    settings = ROOT / "deploy/settings"
+    policy = read_policy(settings / "policy.yaml")
+    assert policy.min_conviction == 0.28
+    file = read_universe_file(settings / "universe.yaml")
+    assert (file.metrics_host, file.metrics_port) == ("0.0.0.0", 8_000)  # noqa: S104 - within its container
+    made = tmp_path / "strategies.jsonl"
+    assert CliRunner().invoke(main, ["feed", "strategies", str(made)]).exit_code == 0
+    ids = {json.loads(line)["strategy_id"] for line in made.read_text().splitlines()}
+    assert {each for rule in file.rules for each in rule.strategies} <= ids
+    for name in ("proposals", "universe"):
+        assert SERVICES[name]["volumes"] == ["./deploy/settings:/etc/tickgate:ro"]
+        assert (settings / OURS[name]["command"][-1].removeprefix("/etc/tickgate/")).is_file()
 
 
 def test_the_image_runs_as_nobody_and_installs_only_what_is_pinned() -> None:
