@@ -6,8 +6,10 @@ as trades of this process. What cannot be read is left out: workers write it to 
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, Final
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Never
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -28,6 +30,14 @@ log = logging.getLogger(__name__)
 FETCH_WAIT_MS: Final = 500
 AGAIN_S: Final = 5.0
 """After trouble with the broker or the registry."""
+
+CYCLE_S: Final = 60.0
+"""Of a process that has no cycles of its own."""
+
+
+def moment_ms() -> int:
+    """A clock that does not go back."""
+    return time.monotonic_ns() // 1_000_000
 
 
 class Following:
@@ -112,3 +122,31 @@ class Following:
         else:
             self.take(tp.topic, decoded, is_history=record.offset < self._began[tp])
         self._next[tp] = record.offset + 1
+
+
+@asynccontextmanager
+async def beside(following: Following, cycle_s: float | None = None) -> AsyncIterator[None]:
+    """While something else is done, follow; end a cycle every so often, unless whoever else does."""
+    tasks = [asyncio.create_task(following.run(time.time_ns() // 1_000_000))]
+    if cycle_s is not None:
+        tasks.append(asyncio.create_task(_cycles(following, cycle_s)))
+    for each in tasks:
+        each.add_done_callback(_told)
+    try:
+        yield
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _cycles(following: Following, cycle_s: float) -> Never:
+    while True:
+        await asyncio.sleep(cycle_s)
+        following.end_cycle()
+
+
+def _told(task: asyncio.Task[Any]) -> None:
+    """Nobody waits for what goes on beside: say what ended it."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("results and proposals are followed no more", exc_info=task.exception())

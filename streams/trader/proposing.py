@@ -26,6 +26,7 @@ from streams.kafka.codec import Decoder, Encoder
 from streams.kafka.dead_letters import Refused, dead_letter
 from streams.kafka.deciding import grouped
 from streams.kafka.producing import Keyed, Letters, Outgoing, Producing, spread
+from streams.kafka.registry import Schemas
 from streams.kafka.registry_wait import patiently
 from streams.kafka.result_records import decoded_result
 from streams.kafka.rows_reader import bounds_of
@@ -60,6 +61,7 @@ class Given(NamedTuple):
     """Of results."""
     row_decoder: Decoder
     encoder: Encoder
+    schemas: Schemas
 
 
 class Sending(NamedTuple):

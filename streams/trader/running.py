@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from streams.kafka.warm import warm_up_writing
 from streams.process import told_to_stop
 from streams.settings import Settings
 from streams.trader.conviction_records import CHANGE, PROPOSAL, ROW
+from streams.trader.exporter import PrometheusExporter
+from streams.trader.following import CYCLE_S, Following, beside, moment_ms
 from streams.trader.policy_watch import PolicyWatch
 from streams.trader.proposal_counts import ProposalCounts
 from streams.trader.proposing import Given, Proposing
@@ -45,16 +48,20 @@ def look_up(settings: Settings) -> Given:
         encoder = Encoder(schemas, [PROPOSAL, CHANGE, ROW, "dead_letter"])
     warm_up_reading()  # so that no heartbeat waits for the compiler later
     warm_up_writing()
-    return Given(settings, sizes, Decoder(schemas, RECORD), Decoder(schemas, ROW), encoder)
+    return Given(settings, sizes, Decoder(schemas, RECORD), Decoder(schemas, ROW), encoder, schemas)
 
 
 async def run(settings: Settings, path: Path, *, drain: bool, observe: Observe = unobserved) -> dict[str, Any]:
     """Propose until a signal comes, or until all is taken that there was. Returns what was done."""
     began_s = time.monotonic()
     watch, counts, over = PolicyWatch(path, time.monotonic), ProposalCounts(), asyncio.Event()
-    proposing = Proposing(await asyncio.to_thread(look_up, settings), watch, counts, observe)
+    given = await asyncio.to_thread(look_up, settings)
+    proposing = Proposing(given, watch, counts, observe)
+    exporter = PrometheusExporter(counts.registry)
+    following = Following(settings, given.schemas, exporter, moment_ms)
+    exporter.before_exposed = following.refresh
     told_to_stop(over)
-    served = application(counts.exposed, lambda: ready_but_for([counts.trouble] if counts.trouble else []))
+    served = application(exporter.exposed, lambda: ready_but_for([counts.trouble] if counts.trouble else []))
     server = Server(served, MEND_PORT)
     port = await server.start(settings.web_host, settings.web_port)
     log.info("health and metrics at http://%s:%d", settings.web_host, port)
@@ -65,7 +72,8 @@ async def run(settings: Settings, path: Path, *, drain: bool, observe: Observe =
     seat = Seat(settings, settings.topics.conviction_state, work, counts.troubled)
     tasks = [asyncio.create_task(seat.until_done()), asyncio.create_task(over.wait())]
     try:
-        await first_of(tasks)
+        async with nullcontext() if drain else beside(following, CYCLE_S):
+            await first_of(tasks)
     finally:
         await server.stop()
     return {**counts.drained(), "seconds": round(time.monotonic() - began_s, 3)}

@@ -13,7 +13,7 @@ from streams.errors import InputError
 from streams.kafka.schema_source import open_schemas
 from streams.settings import Settings
 from streams.trader.exporter import PrometheusExporter
-from streams.trader.following import Following
+from streams.trader.following import Following, beside, moment_ms
 from streams.universes.changes import Doubts
 from streams.universes.cycle import Cycle, Report
 from streams.universes.http_products import HttpProducts
@@ -29,7 +29,7 @@ from streams.views.served import Server, application, ready_but_for
 
 log = logging.getLogger(__name__)
 
-MEND_PORT: Final = "write another port into universe.yaml, such as metrics: {port: 8001}; 0 for any"
+MEND_PORT: Final = "write another port into universe.yaml, such as universe: {metrics: {port: 8001}}; 0 for any"
 
 
 class Made(NamedTuple):
@@ -37,11 +37,6 @@ class Made(NamedTuple):
 
     manager: UniverseManager
     pacer: Pacer
-
-
-def moment_ms() -> int:
-    """A clock that does not go back."""
-    return time.monotonic_ns() // 1_000_000
 
 
 @asynccontextmanager
@@ -108,15 +103,12 @@ class Running:
     async def served(self, file: UniverseFile) -> AsyncIterator[None]:
         """Serve the metrics, and follow what they show."""
         server = Server(application(self.exporter.exposed, lambda: ready_but_for(self.troubles)), MEND_PORT)
-        following = asyncio.create_task(self._following.run(time.time_ns() // 1_000_000))
-        following.add_done_callback(_told)
         try:
             port = await server.start(file.metrics_host, file.metrics_port)
             log.info("metrics at http://%s:%d/metrics", file.metrics_host, port)
-            yield
+            async with beside(self._following):
+                yield
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
             await server.stop()
 
     async def look_on(self, cycle: Cycle, path: Path, file: UniverseFile) -> Never:
@@ -159,9 +151,3 @@ def reread(cycle: Cycle, path: Path, file: UniverseFile) -> str:
     if now._replace(rules=()) != file._replace(rules=()):
         return f"{path}: what stands under universe has changed; it is taken when this is started again"
     return ""
-
-
-def _told(task: asyncio.Task[None]) -> None:
-    """Nobody waits for what goes on beside the looks: say what ended it."""
-    if not task.cancelled() and task.exception() is not None:
-        log.error("results and proposals are followed no more", exc_info=task.exception())
