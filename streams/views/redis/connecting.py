@@ -9,8 +9,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 
-from streams.errors import InputError, in_words
+from streams.errors import InputError
 from streams.setting_readers import without_password
+from streams.views.redis.telling import problem_of, remedy_for
 from streams.views.redis.wire import PROTOCOL, TROUBLES
 
 
@@ -43,4 +44,4 @@ async def _first(urls: Sequence[str], timeout_s: float) -> Any:  # noqa: ANN401 
 def unreachable(urls: Sequence[str], error: BaseException) -> InputError:
     """What to tell whoever has asked for something that needs Redis now."""
     shown = ", ".join(map(without_password, urls))
-    return InputError(f"Redis at {shown}", f"cannot be used: {in_words(error)}", "start it, or mend TICKGATE_REDIS_URL")
+    return InputError(f"Redis at {shown}", f"cannot be used: {problem_of(error)}", remedy_for(error, shown))

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from streams.errors import in_words
 from streams.views.redis.held import Held
+from streams.views.redis.telling import problem_of, remedy_for
 from streams.views.redis.view import View
 from streams.views.redis.wire import TROUBLES, MovedOnError, Wire
 
@@ -92,7 +92,8 @@ class Keeper:
             self._troubled_since_s = self._now_s()
         if kind not in self._kinds:
             self._kinds.add(kind)
-            log.warning("Redis does not take what it should, and is waited for: %s: %s", kind, in_words(error))
+            form = "Redis does not take what it should, and is waited for: %s: at %s: %s; %s"
+            log.warning(form, kind, self._wire.place, problem_of(error), remedy_for(error, self._wire.place))
         await self._wire.failed(error)
 
     def _well(self, *, ours: bool) -> None:

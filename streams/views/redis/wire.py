@@ -16,6 +16,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ExecAbortError, MovedError, RedisError, ResponseError
 
+from streams.setting_readers import without_password
+
 Command = Sequence[str | bytes | int]
 
 PROTOCOL: Final = 2
@@ -51,6 +53,12 @@ class Wire:
         self._at = 0
         self._moved: tuple[str, int] | None = None
         self._connection: Any = None
+
+    @property
+    def place(self) -> str:
+        """Where it writes, or tries to; without a password."""
+        moved = f", moved to {self._moved[0]}:{self._moved[1]}" if self._moved else ""
+        return without_password(self._urls[self._at]) + moved
 
     async def watched(self, key: str) -> bytes | None:
         """What a key holds; the transaction that follows counts only if it still does."""
