@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from streams.errors import in_words
+from streams.errors import in_words, os_trouble
 from streams.feeds.backoff import STEADY_S, wait_s
 from streams.feeds.encoded_ticks import TickEncoder
 from streams.feeds.feed_counts import FeedCounts
@@ -106,13 +106,8 @@ class Follower:
             return f"no answer within {self._ways.answer_s:g} s"
         except UnansweredError as error:
             return str(error)
-        except aiohttp.WSServerHandshakeError as error:  # whose words hold the whole address
-            return f"no WebSocket there: {error.status}, {error.message}"
-        except aiohttp.ClientConnectorCertificateError as error:
-            told = getattr(error.certificate_error, "verify_message", "") or in_words(error.certificate_error)
-            return f"its certificate is not believed ({told}); name who signed it in {KNOWN['feed_ca_file'].variable}"
         except (aiohttp.ClientError, OSError) as error:
-            return in_words(error)
+            return why_not(error)
         finally:
             if self.is_subscribed:
                 self._inbox.disconnected()
@@ -170,6 +165,28 @@ class Follower:
         heard = self._heard
         await asyncio.sleep(seconds)
         return self._heard == heard and not self._inbox.is_full
+
+
+def why_not(error: aiohttp.ClientError | OSError) -> str:
+    """Why there is no connection, and what to do; an error's own words may hold the whole address."""
+    words = in_words(error)
+    match error:
+        case aiohttp.WSServerHandshakeError():
+            words = f"no WebSocket there: {error.status}, {error.message}; see that --url is the address of the feed"
+        case aiohttp.ClientConnectorCertificateError():
+            told = getattr(error.certificate_error, "verify_message", "") or in_words(error.certificate_error)
+            words = f"its certificate is not believed ({told}); name who signed it in {KNOWN['feed_ca_file'].variable}"
+        case aiohttp.ClientConnectorSSLError():
+            told = getattr(error.os_error, "reason", "") or in_words(error.os_error)
+            words = f"no TLS at port {error.port} ({told}); write ws:// in place of wss:// into --url, or another port"
+        case aiohttp.ClientConnectorDNSError():
+            words = f"nobody knows this host ({os_trouble(error.os_error)}); mend --url, or see that names are resolved"
+        case aiohttp.ClientConnectorError():
+            told = os_trouble(error.os_error)
+            words = f"nobody takes connections at port {error.port} ({told}); mend --url, or see what is in the way"
+        case aiohttp.ServerDisconnectedError():
+            words = "it hung up without an answer; see that --url is the address of the feed"
+    return words
 
 
 ENDS: Final = frozenset(
