@@ -54,6 +54,8 @@ class Database:
         self.place, self._timeout_s = f"database {without_password(url)}", timeout_s
         parsed = _parsed(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and Path(parsed.database or "").is_dir():
+            raise InputError(self.place, "is a folder", f"write the path of a file in it into {VARIABLE}")
         if self.is_sqlite and not create and not Path(parsed.database or "").is_file():
             raise InputError(self.place, "there is no such file", f"mend {VARIABLE}, or make one with --create")
         self.engine = _engine(parsed, timeout_s)

@@ -26,6 +26,10 @@ def test_what_is_no_database_or_has_no_table_is_refused(sqlite: Ground, tmp_path
     assert "strategies.db: there is no such file; mend TICKGATE_DATABASE_URL, or make one with --create" in refused(
         sqlite
     )
+    folder = f"sqlite:///{tmp_path}"
+    for wish in ((), ("--create",)):
+        words = refused(sqlite, *wish, TICKGATE_DATABASE_URL=folder)
+        assert f"{folder}: is a folder; write the path of a file in it into TICKGATE_DATABASE_URL" in words
     missing = f"sqlite:///{tmp_path}/no/such/folder.db"
     assert "unable to open database file; see that the folder is there" in refused(
         sqlite, "--create", TICKGATE_DATABASE_URL=missing
