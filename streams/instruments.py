@@ -31,6 +31,15 @@ class ShardStatus(NamedTuple):
         return max(0, self.end - self.position)
 
 
+class Counted(NamedTuple):
+    """What has been counted since the worker began, beside what checkpoints made true."""
+
+    tickers: int
+    """Whose last update is held now."""
+    universe_updates: int
+    universe_discoveries: int
+
+
 class Done(NamedTuple):
     """What one checkpoint made true. Counts are of this checkpoint alone."""
 

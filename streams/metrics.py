@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 
 from streams.core.rollout import alerts, throttles
 from streams.core.shadow import ShadowCounts
-from streams.instruments import Done, Held, ShardStatus, saved_ratio, summed
+from streams.instruments import Counted, Done, Held, ShardStatus, saved_ratio, summed
 from streams.universe_sizes import SIZE_CLASSES, average, by_class
 
 EVERY_TICKER: Final = "all"
@@ -34,7 +34,7 @@ class Metrics:
         self._held: dict[tuple[str, int], Held] = {}
         self.total = Done(0.0)
         """All that was made true so far."""
-        self.universes_updated = 0
+        self._universes_updated = self._universes_discovered = 0
         self._make_seeds()
         self._make_flow()
         self._make_tracking()
@@ -233,10 +233,15 @@ class Metrics:
         self._sizes.labels(EVERY_TICKER).set(len(sizes) - sum(classes))
         self._size_average.set(average(sizes))
 
+    @property
+    def counted(self) -> Counted:
+        """For the lines that a worker logs."""
+        return Counted(self.tickers, self._universes_updated, self._universes_discovered)
+
     def universe_updates(self, count: int) -> None:
         """Count versions of strategies."""
         self._universe_updates.inc(count)
-        self.universes_updated += count
+        self._universes_updated += count
 
     def cleanup_operations(self, count: int) -> None:
         """Count clean-ups."""
@@ -248,6 +253,7 @@ class Metrics:
 
     def universe_discoveries(self, count: int) -> None:
         """Count discovered universes."""
+        self._universes_discovered += count
         self._discoveries.inc(count)
 
     def results(self, status: str, count: int) -> None:

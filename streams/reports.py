@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 
-from streams.instruments import Done, saved_ratio
+from streams.instruments import Counted, Done, saved_ratio
 from streams.universe_sizes import SIZE_CLASSES, average, by_class
 
 
-def report_lines(total: Done, tickers: int, universe_updates: int, sizes: Collection[int]) -> list[str]:
+def report_lines(total: Done, counted: Counted, sizes: Collection[int]) -> list[str]:
     """The lines; `sizes` as `Instruments.universes` has them."""
     classes = by_class(sizes)
     names = (
@@ -16,9 +16,11 @@ def report_lines(total: Done, tickers: int, universe_updates: int, sizes: Collec
     skips = f"Skipped (no update): {total.no_update}, Skipped (bucket dup): {total.bucket_dup}"
     symbols = f"Symbols processed: {total.processed}, Symbols skipped: {total.skipped}"
     saved = f"Saved: {100 * saved_ratio(total):.1f}%, Corruptions: {total.corruptions}"
+    updates = f"Ticker updates: {total.updates}, Universe updates: {counted.universe_updates}"
     return [
-        f"Ticker updates: {total.updates}, Universe updates: {universe_updates}, Total tracked: {tickers}",
+        f"{updates}, Total tracked: {counted.tickers}",
         f"Strategy runs: {total.executions}, {skips}",
+        f"Advanced operations - Universe discoveries: {counted.universe_discoveries}",
         f"Update tracking - Checks: {total.checks}, {symbols}, {saved}",
         f"Universe distribution - {distribution}, Every ticker: {len(sizes) - sum(classes)}",
         f"Average universe size: {average(sizes):.0f} tickers across {len(sizes)} active strategies",

@@ -174,7 +174,7 @@ _MEANINGS: Final[dict[str, tuple[Callable[[str], Any], str]]] = {
     "web_port": (whole_number(0, 65_535), "on which port; 0 takes a free one"),
     "advertised_url": (url, "where other workers reach this web server; if not set, made of its host and port"),
     "log_level": (_LEVEL, "what is logged, with all that is graver; `debug`, `info`, `warning` or `error`"),
-    "report_ms": (whole_number(1_000, 86_400_000), "how often a worker logs its counts and universes"),
+    "report_ms": (whole_number(1_000, 86_400_000), "how often a worker and the Redis view log what they counted"),
     "decisions": (Asked.read, "whose fires and skips are told on `decisions`: `sample:0.01`, or ids with commas"),
     "shadow": (switch, "`true`: what both throttles, of old and per ticker, would do is counted beside what is live"),
     "data_dir": (path, "folder for what may be lost; if not set, nothing is kept in files"),

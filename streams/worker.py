@@ -248,7 +248,7 @@ class Worker:
         while True:
             await asyncio.sleep(self._given.settings.report_ms / 1000)
             told, sizes = self._metrics, parts.books.strategies.strategies.active_sizes()
-            for line in report_lines(told.total, told.tickers, told.universes_updated, sizes):
+            for line in report_lines(told.total, told.counted, sizes):
                 log.info("%s", line)
 
     async def _drained(self, parts: Parts, ends: Ends) -> None:

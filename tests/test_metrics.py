@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.core.shadow import ShadowCounts
-from streams.instruments import Done, Held, Instruments, ShardStatus, Unheard
+from streams.instruments import Counted, Done, Held, Instruments, ShardStatus, Unheard
 from streams.metrics import Metrics
 from streams.universe_sizes import SIZE_CLASSES
 
@@ -274,7 +274,7 @@ def test_the_totals_that_a_report_is_made_of_are_kept_too() -> None:
     metrics.done(DONE)
     metrics.universe_updates(2)
     assert metrics.total == Done(0.0, *(2 * count for count in DONE[1:]))
-    assert (metrics.tickers, metrics.universes_updated) == (5, 3)
+    assert metrics.counted == Counted(5, 3, 1)
     assert value(metrics, "tickgate_universe_updates_total") == 3
 
 

@@ -86,6 +86,13 @@ class RedisCounts:
         del reason  # it is in the log
         self._cleanup_failures.inc()
 
+    def report_line(self) -> str:
+        """For the log."""
+        operations = (
+            f"Cleanup ops: {self.alerts.cleanup_operations}, Lua intersections: {self.alerts.lua_intersections}"
+        )
+        return f"Advanced operations - {operations}, Redis writes: {self.writes}, Refills: {self.refills}"
+
     def exposed(self, accept: str = "") -> tuple[bytes, str]:
         """Everything in the format that is asked for, and its content type."""
         encode, content_type = choose_encoder(accept)

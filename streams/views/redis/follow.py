@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 from streams.kafka.clients import make_consumer
 from streams.kafka.codec import Decoder
@@ -117,7 +117,7 @@ class Follower:
         """Follow until it is over; with `drain`, until Redis has all that there was at the start."""
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(each) for each in self.source.work()]
         if not drain:
-            tasks.append(asyncio.create_task(self._cleanup().work()))
+            tasks += [asyncio.create_task(self._cleanup().work()), asyncio.create_task(self._report())]
         tasks += [asyncio.create_task(over.wait()), asyncio.create_task(self._follow(drain=drain))]
         try:
             await first_of(tasks)
@@ -128,6 +128,12 @@ class Follower:
         await self.source.caught_up()
         log.info("all that stood in the topics is read; Redis follows")
         await self._keeper.work(self.source.reader.arrived, drain=drain)
+
+    async def _report(self) -> Never:
+        """Log what was done, every few minutes, in the words of old."""
+        while True:
+            await asyncio.sleep(self._settings.report_ms / 1_000)
+            log.info("%s", self.counts.report_line())
 
     def _cleanup(self) -> Cleanup:
         settings = self._settings

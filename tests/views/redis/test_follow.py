@@ -123,13 +123,17 @@ def in_redis_keys(client: Any) -> dict[str, Any]:
 
 def follows_live(place: Place, client: Any) -> None:
     """A change of a strategy is there soon; SIGTERM ends it in good order."""
-    environment = place.environment(os.environ)
-    with subprocess.Popen([sys.executable, "-m", "streams.cli", "redis", "follow"], env=environment) as process:
+    environment = place.environment(os.environ, TICKGATE_REPORT_MS="1000")
+    command = [sys.executable, "-m", "streams.cli", "redis", "follow"]
+    log = place.ground.scratch / "follow.log"
+    with log.open("w") as to, subprocess.Popen(command, env=environment, stderr=to) as process:
         try:
             tickgate(place, "strategies", "edit", "one", "--universe", "T5,T6")
             tickgate(place, "strategies", "delete", "five")
             wait_for(lambda: client.smembers("STRAT:one:UNIV") == {"T5", "T6"})
             wait_for(lambda: not client.exists("STRAT:five:UNIV", "STRAT:five:LAST"))
+            line = "Advanced operations - Cleanup ops: 0, Lua intersections: 0, Redis writes: "
+            wait_for(lambda: line in log.read_text())
         finally:
             process.terminate()
         assert process.wait(10) == 0
