@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from streams.errors import in_words, os_trouble
+from streams.errors import in_words
 from streams.feeds.backoff import STEADY_S, wait_s
 from streams.feeds.encoded_ticks import TickEncoder
 from streams.feeds.feed_counts import FeedCounts
 from streams.feeds.inbox import Inbox
 from streams.feeds.trades import Read, UnansweredError
+from streams.reaching import Address, unreached
 from streams.settings import KNOWN
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 MOST_MESSAGE_BYTES: Final = 16 << 20
 CLOSING_S: Final = 1.0
 USER_AGENT: Final = "tickgate"
+ADDRESS: Final = Address("--url", "wss://", "ws://")
 
 
 class Exchange(Protocol):
@@ -168,25 +170,13 @@ class Follower:
 
 
 def why_not(error: aiohttp.ClientError | OSError) -> str:
-    """Why there is no connection, and what to do; an error's own words may hold the whole address."""
-    words = in_words(error)
-    match error:
-        case aiohttp.WSServerHandshakeError():
-            words = f"no WebSocket there: {error.status}, {error.message}; see that --url is the address of the feed"
-        case aiohttp.ClientConnectorCertificateError():
-            told = getattr(error.certificate_error, "verify_message", "") or in_words(error.certificate_error)
-            words = f"its certificate is not believed ({told}); name who signed it in {KNOWN['feed_ca_file'].variable}"
-        case aiohttp.ClientConnectorSSLError():
-            told = getattr(error.os_error, "reason", "") or in_words(error.os_error)
-            words = f"no TLS at port {error.port} ({told}); write ws:// in place of wss:// into --url, or another port"
-        case aiohttp.ClientConnectorDNSError():
-            words = f"nobody knows this host ({os_trouble(error.os_error)}); mend --url, or see that names are resolved"
-        case aiohttp.ClientConnectorError():
-            told = os_trouble(error.os_error)
-            words = f"nobody takes connections at port {error.port} ({told}); mend --url, or see what is in the way"
-        case aiohttp.ServerDisconnectedError():
-            words = "it hung up without an answer; see that --url is the address of the feed"
-    return words
+    """Why there is no connection, and what to do."""
+    if isinstance(error, aiohttp.WSServerHandshakeError):
+        return f"no WebSocket there: {error.status}, {error.message}; see that --url is the address of the feed"
+    problem, remedy = unreached(error, ADDRESS) or (in_words(error), "")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        remedy = f"name who signed it in {KNOWN['feed_ca_file'].variable}"
+    return f"{problem}; {remedy}" if remedy else problem
 
 
 ENDS: Final = frozenset(

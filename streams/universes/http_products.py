@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Self
 import aiohttp
 
 from streams.errors import in_words
+from streams.reaching import Address, unreached
 from streams.universes.limits import MAX_PAGE_BYTES, MAX_PAGES, MAX_PRODUCTS, MAX_REFUSALS, MAX_RETRY_AFTER_MS
 from streams.universes.pacing import Pacer
 from streams.universes.products import Listing, Page, Product, SourceError, read_page
@@ -22,6 +23,7 @@ ENDPOINT: Final = "list_products"
 RETRY_AFTER_MS: Final = 5_000
 """Where a 429 does not say how long."""
 
+ADDRESS: Final = Address("url of universe.yaml", "https://", "http://")
 _OK, _TOO_MANY = 200, 429
 _AGAIN: Final = "it is asked again; see that it runs and can be reached"
 
@@ -93,7 +95,8 @@ class HttpProducts:
         except TimeoutError as error:
             raise SourceError(f"the exchange has not answered within {self._asking.timeout_s:g} s", _AGAIN) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise SourceError(f"the exchange does not answer ({in_words(error)})", _AGAIN) from error
+            problem, remedy = unreached(error, ADDRESS) or (in_words(error), "see that it runs and can be reached")
+            raise SourceError(f"the exchange does not answer ({problem})", f"it is asked again; {remedy}") from error
         return read_page(body)
 
 

@@ -215,5 +215,25 @@ def test_an_exchange_that_is_down_is_told(exchange: Exchange) -> None:
         taken.bind(("127.0.0.1", 0))
         exchange.url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         found = trouble(exchange)
-    assert found.problem.startswith("the exchange does not answer (")
-    assert found.remedy == "it is asked again; see that it runs and can be reached"
+    port = exchange.url.rpartition(":")[2].rstrip("/")
+    assert found.problem.startswith(
+        f"the exchange does not answer (nobody takes connections at port {port} of 127.0.0.1 (connect call failed"
+    )
+    assert found.remedy == "it is asked again; mend url of universe.yaml, or see what is in the way"
+
+
+def test_tls_asked_of_who_speaks_none_is_told(exchange: Exchange) -> None:
+    exchange.url = exchange.url.replace("http://", "https://")
+    found = trouble(exchange)
+    assert "no TLS at port" in found.problem
+    assert (
+        found.remedy
+        == "it is asked again; write http:// in place of https:// into url of universe.yaml, or another port"
+    )
+
+
+def test_a_host_that_nobody_knows_is_told(exchange: Exchange) -> None:
+    exchange.url = "http://no-such-host.invalid/"
+    found = trouble(exchange)
+    assert "nobody knows the host no-such-host.invalid" in found.problem
+    assert found.remedy == "it is asked again; mend url of universe.yaml, or see that names are resolved"
