@@ -45,7 +45,7 @@ def described(name: str, slices: list[Slice]) -> list[str]:
     cost, pairs = costs(slices), len(slices) // 2
     well, ill = ([each for each in slices if each.troubled is kind] for kind in (False, True))
     rates = f"{_median(well, 'rate') / 1e3:,.0f} thousand ticks/s while well, {_median(ill, 'rate') / 1e3:,.0f} with it"
-    less = f"{cost.median:.1%} less ({cost.least:.1%} to {cost.most:.1%}) in {pairs} pairs (bound {COST_BOUND:.0%})"
+    less = f"costs {cost.median:.1%} ({cost.least:.1%} to {cost.most:.1%}) in {pairs} pairs (bound {COST_BOUND:.0%})"
     equal_s, lag_s = max(each.equal_s for each in ill), _median(well, "equal_s")
     equal = f"equal {equal_s:.1f} s after its return at most (bound {EQUAL_BOUND_S:.0f}; {lag_s:.1f} behind while well)"
     work = f"{_median(well, 'processor_us'):.2f} and {_median(ill, 'processor_us'):.2f} µs of the worker's processor"

@@ -89,7 +89,7 @@ def test_what_a_trouble_costs_is_taken_between_neighbours() -> None:
 
 def test_the_worst_return_is_told_and_how_far_the_view_lags_while_all_is_well() -> None:
     told = " ".join(described("killed", slices(100e3, 90e3, 40e3, 50e3)))
-    assert "killed: 75 thousand ticks/s while well, 65 with it: 15.0% less (10.0% to 20.0%) in 2 pairs" in told
+    assert "killed: 75 thousand ticks/s while well, 65 with it: costs 15.0% (10.0% to 20.0%) in 2 pairs" in told
     assert "equal 2.5 s after its return at most (bound 10; 2.0 behind while well)" in told
 
 
