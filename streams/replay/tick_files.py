@@ -82,7 +82,7 @@ def open_ticks(path: Path, batch_rows: int) -> TickFile:
     if batch_rows < 1:
         raise ValueError(f"batch_rows is {batch_rows}; it must be at least 1")
     kind = format_of(path)
-    if path.is_dir():
+    if kind is None and path.is_dir():
         raise InputError(str(path), "is a folder", "name one file of ticks")
     if kind is None:
         remedy = f"name it {', '.join(SUFFIXES)}"

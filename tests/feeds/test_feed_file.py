@@ -96,7 +96,6 @@ def test_ticks_are_due_by_the_rate_or_by_their_own_time_and_none_before_one_in_f
             ("file", "none.csv", "--rate", "5", "--speed", "2"),
             "error: --rate: cannot go together with --speed; give one",
         ),
-        (("file", "."), "error: .: is a folder; name one file of ticks"),
         (("polygon",), "error: TICKGATE_POLYGON_KEY: is not set; set it to the key that Polygon gave you"),
         (("coinbase", "--products", ", "), "error: --products: names none; write such as BTC-USD,ETH-USD"),
         (("coinbase", "--products", "A", "--url", "http://x"), "error: --url: is no address of a WebSocket; write"),

@@ -64,7 +64,7 @@ async def follow(url: str, over: asyncio.Event) -> None:
     [
         ("ws://127.0.0.1:PORT/", answers_html, "no WebSocket there: 200, Invalid response status; see that --url is"),
         ("wss://127.0.0.1:PORT/", answers_html, "no TLS at port {port} (WRONG_VERSION_NUMBER); write ws:// in place"),
-        ("ws://127.0.0.1:PORT/", hangs_up, "it hung up without an answer; see that --url is the address of the feed"),
+        ("ws://127.0.0.1:PORT/", hangs_up, "it hung up without an answer; see that --url is right"),
         ("ws://127.0.0.1:PORT/", None, "nobody takes connections at port {port} of 127.0.0.1 (connect call failed"),
         ("ws://no-such-host.invalid/", None, "nobody knows the host no-such-host.invalid ("),
     ],

@@ -189,6 +189,7 @@ def test_a_file_that_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
 
     assert_refused(tmp_path / "none.parquet", "", "no such file", "path")
     assert_refused(tmp_path / "folder.csv", "", "is a directory", "path")
+    assert_refused(tmp_path, "", "is a folder", "name one file of ticks")
 
 
 def test_a_batch_of_no_rows_is_a_mistake_of_the_caller(tmp_path: Path) -> None:

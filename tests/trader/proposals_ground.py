@@ -62,6 +62,7 @@ class Ground:
         wanted = [NewTopic(name, size, 1, config={"retention.ms": "-1", **config}) for name, size in partitions.items()]
         for made in admin.create_topics(wanted).values():
             made.result(30)
+        self.until(lambda: set(partitions) <= set(admin.list_topics(timeout=10).topics), "the broker tells of them")
 
     def make_results_anew(self) -> None:
         """Delete `alert-results` and make it once more, as somebody might."""

@@ -9,7 +9,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from streams.trader import running
 from tests.kafka.shared_broker import SharedBroker
@@ -56,9 +55,6 @@ def test_it_serves_what_seed_four_names(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(running, "CYCLE_S", CYCLE_S)
     ground = Ground(real_broker.bootstrap, tmp_path, "strategy: {min_conviction_to_propose: 0.28}\n")
-
-    topics, admin = ground.topics, AdminClient({"bootstrap.servers": real_broker.bootstrap})
-    ground.until(lambda: topics.conviction_state in admin.list_topics(timeout=10).topics, "topics are seen")
 
     async def main() -> None:
         serving = asyncio.create_task(running.run(ground.settings, ground.policy, drain=False))
