@@ -24,11 +24,11 @@ from streams.core.turns import Way, mode_in
 from streams.errors import InputError
 from streams.kafka.partitions import Here, Homes
 from streams.recorded.beside import Beside, Event, Stands
+from streams.recorded.parted import Part, Parted, split
 from streams.recorded.placed import Refused, Ticks
 from streams.replay.deciding import too_many_tickers
-from streams.replay.picked import part_of, picked
 from streams.replay.results import Batch
-from streams.replay.tick_columns import Int32s, Int64s, TickBatch
+from streams.replay.tick_columns import Int32s, Int64s
 
 MODES: Final = [mode.value for mode in Mode]
 COUNTED: Final = ("ticks", "irrelevant", "updates", "fired", "bucket_dup", "late", "no_bucket", "triggered", "clocks")
@@ -116,6 +116,7 @@ class ByShard:
 
     def __init__(self, beside: Beside, conditions: ConditionTable) -> None:
         self.strategies, self.tickers, self._ranks = Numbers(), Numbers(), Ranks()
+        self._conditions = conditions
         homes = Homes(beside.shards)
         self.shards = {p: self._shard(beside, conditions, p, homes) for p in range(beside.shards)}
 
@@ -160,11 +161,13 @@ class ByShard:
 
     def step(self, ticks: Ticks) -> tuple[Batch, list[Refused]]:
         """Take a run; returns what fired, in order, and the ticks that found no room."""
+        return self.step_parts(split(ticks, self._conditions))
+
+    def step_parts(self, run: Parted) -> tuple[Batch, list[Refused]]:
+        """The same, of a run in parts."""
         fired, refused = list[Fired](), list[Refused]()
-        for partition in np.flatnonzero(np.bincount(ticks.partition)).tolist():
-            places = np.flatnonzero(ticks.partition == partition)
-            batch = ticks.batch if len(places) == len(ticks.partition) else picked(ticks.batch, places)
-            self._step_one(self.shards[partition], partition, batch, places, fired, refused)
+        for part, places in zip(run.parts, run.places, strict=True):
+            self._step_one(self.shards[part.partition], part, places, fired, refused)
         return self._in_order(fired), refused
 
     def rest(self) -> Batch:
@@ -175,25 +178,17 @@ class ByShard:
                 self._note(fired, one, one.take(event), np.zeros(1, np.int64))
         return self._in_order(fired)
 
-    def _step_one(  # noqa: PLR0913, PLR0917 - what all shards of a run share
-        self,
-        one: OneShard,
-        partition: int,
-        batch: TickBatch,
-        places: Int64s,
-        fired: list[Fired],
-        refused: list[Refused],
-    ) -> None:
+    def _step_one(self, one: OneShard, whole: Part, places: Int64s, fired: list[Fired], refused: list[Refused]) -> None:
         """Take the ticks of one shard, cut where it took something else."""
         done = 0
         while done < len(places):
-            for event in one.taking.before(int(batch.rows[done])):
+            for event in one.taking.before(int(whole.offset[done])):
                 self._note(fired, one, one.take(event), 2 * places[done : done + 1])
-            end = int(np.searchsorted(batch.rows, one.taking.next_offset))
-            part = part_of(batch, done, end)
-            taken, homeless = one.shard.from_columns(part.names, part.name_of, part.ts_ms, part.codes, part.code_ends)
-            rejects = [(int(part.rows[at]), too_many_tickers(int(part.rows[at]))) for at in homeless]
-            refused += [Refused(partition, offset, each.reason, each.detail) for offset, each in rejects]
+            end = int(np.searchsorted(whole.offset, one.taking.next_offset))
+            part = whole.part(done, end)
+            taken, homeless = one.shard.from_names(part.names, part.name_of, part.ts_ms, part.moves_price)
+            rejects = [(int(part.offset[at]), too_many_tickers(int(part.offset[at]))) for at in homeless]
+            refused += [Refused(whole.partition, offset, each.reason, each.detail) for offset, each in rejects]
             self._note(fired, one, one.shard.step(taken), 2 * places[done:end] + 1)
             done = end
 

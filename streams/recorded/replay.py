@@ -3,7 +3,7 @@
 From the topics or from a recording of them the bytes of the executions are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from streams import __version__
 from streams.core.columns import Int64s, grown
+from streams.core.conditions import ConditionTable
 from streams.core.limits import NEVER
 from streams.recorded.beside import Beside
 from streams.recorded.deciding import ByShard
-from streams.recorded.placed import Ticks
+from streams.recorded.parted import Parted, all_split
+from streams.recorded.placed import Refused, Ticks
 from streams.recorded.rejected import RefusedWriter
 from streams.recorded.source import Day
 from streams.replay import definitions_file
@@ -64,7 +66,7 @@ def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) 
     make_folder(out)
     fired = np.zeros(0, np.int64)
     with (
-        ahead(day.runs()) as runs,
+        ahead(day.parted() if how.beside is None else all_together(day.runs(), day.conditions)) as runs,
         ExecutionsWriter(out / "executions.parquet") as executions,
         RefusedWriter(out / "rejected.jsonl") as rejects,
     ):
@@ -78,8 +80,8 @@ def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) 
 
         for ticks, refused in runs:
             rejects.add(refused)
-            if ticks is not None and len(ticks.partition):
-                batch, homeless = deciding.step(ticks if how.beside is None else together(ticks))
+            if ticks is not None:
+                batch, homeless = deciding.step_parts(ticks)
                 add(batch)
                 rejects.add(homeless)
             advance(*day.progress())
@@ -106,6 +108,13 @@ def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
 def together(ticks: Ticks) -> Ticks:
     """The ticks of all partitions in one shard."""
     return ticks._replace(partition=np.zeros_like(ticks.partition))
+
+
+def all_together(
+    runs: Iterable[tuple[Ticks | None, list[Refused]]], conditions: ConditionTable
+) -> Iterator[tuple[Parted | None, list[Refused]]]:
+    """The same for run after run, as shards decide it."""
+    return all_split(((ticks and together(ticks), refused) for ticks, refused in runs), conditions)
 
 
 def since(fired: Batch, ts_ms: int) -> Batch:
