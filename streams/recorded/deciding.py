@@ -16,6 +16,7 @@ from streams.core.events import Clock, Mode, Strategy
 from streams.core.flags import NO_FLAGS, Control
 from streams.core.index import LimitError
 from streams.core.journal import Taking
+from streams.core.limits import MAX_TICKERS
 from streams.core.order import Ranks, order_of
 from streams.core.shard import EVERY_TICKER, Shard
 from streams.core.strategy_counts import StrategyCounts
@@ -114,7 +115,9 @@ class OneShard:
 class ByShard:
     """All shards of a replay."""
 
-    def __init__(self, beside: Beside, conditions: ConditionTable) -> None:
+    def __init__(self, beside: Beside, conditions: ConditionTable, *, as_many: int = 1) -> None:
+        """Make them. Each has room for the tickers of `as_many`."""
+        self._limit = as_many * MAX_TICKERS
         self.strategies, self.tickers, self._ranks = Numbers(), Numbers(), Ranks()
         self._conditions = conditions
         homes = Homes(beside.shards)
@@ -124,6 +127,7 @@ class ByShard:
         """One as a worker makes it. It knows all turns: of a bucket's way nothing else is true in the end."""
         owns = Here(partition, homes).__getitem__ if beside.shards > 1 else None
         shard = Shard(conditions, beside.default_mode, owns=owns, is_home=owns, alone=not beside.turns, long_steps=True)
+        shard.index.tickers.limit = self._limit
         for strategy_id, turns in beside.turns.items():
             shard.index.turn(strategy_id, turns)
         one = OneShard(shard, beside.taking(partition))

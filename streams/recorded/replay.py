@@ -13,6 +13,7 @@ from streams import __version__
 from streams.core.columns import Int64s, grown
 from streams.core.conditions import ConditionTable
 from streams.core.limits import NEVER
+from streams.recorded.as_one import all_gathered, as_one, goes_as_one
 from streams.recorded.beside import Beside
 from streams.recorded.deciding import ByShard
 from streams.recorded.parted import Parted, all_split
@@ -47,10 +48,18 @@ class How(NamedTuple):
     """Of what decides in its place."""
 
 
+class Decided(NamedTuple):
+    """What decides, and the ticks as it takes them."""
+
+    by: ByShard
+    runs: Iterator[tuple[Parted | None, list[Refused]]]
+
+
 def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _total: None) -> Replayed:
     """Decide it by what it was decided by, or by something else."""
-    deciding = ByShard(how.beside or day.beside, day.conditions)
-    fired, rejected = _decide(day, deciding, out, how, advance)
+    decided = _begun(day, how)
+    deciding = decided.by
+    fired, rejected = _decide(day, decided, out, how, advance)
     counts, warnings = deciding.counts, [*how.warnings, *day.warnings, *deciding.skipped()]
     done = Replayed(counts["ticks"], int(fired.sum()), rejected, counts, warnings, {})
     _write_definitions(out / definitions_file.NAME, deciding, fired)
@@ -61,12 +70,23 @@ def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _
     return done
 
 
-def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) -> tuple[Int64s, int]:
+def _begun(day: Day, how: How) -> Decided:
+    """Whoever can decide it at the least cost."""
+    beside = how.beside or day.beside
+    if goes_as_one(beside):
+        one = ByShard(as_one(beside), day.conditions, as_many=beside.shards)
+        return Decided(one, all_gathered(day.parted()))
+    runs = day.parted() if how.beside is None else all_together(day.runs(), day.conditions)
+    return Decided(ByShard(beside, day.conditions), runs)
+
+
+def _decide(day: Day, decided: Decided, out: Path, how: How, advance: Advance) -> tuple[Int64s, int]:
     """Take all ticks, and write what fires and what is refused; returns how often each strategy did, and the latter."""
+    deciding = decided.by
     make_folder(out)
     fired = np.zeros(0, np.int64)
     with (
-        ahead(day.parted() if how.beside is None else all_together(day.runs(), day.conditions)) as runs,
+        ahead(decided.runs) as runs,
         ExecutionsWriter(out / "executions.parquet") as executions,
         RefusedWriter(out / "rejected.jsonl") as rejects,
     ):
@@ -93,9 +113,9 @@ def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) 
 
 def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
     """Each strategy as it stood last. Pairs that fired are those of the result, the other counts are of all ticks."""
-    strategies, number = deciding.stood(), dict[str, int]()
+    strategies, number = deciding.stood(), Counted()
     tickers = [
-        np.array([number.setdefault(each, len(number)) for each in strategy.universe], np.int32)
+        np.fromiter(map(number.__getitem__, strategy.universe), np.int32, len(strategy.universe))
         for strategy in strategies
     ]
     fired_of = dict(zip(deciding.strategies.names, fired.tolist(), strict=True))
@@ -103,6 +123,14 @@ def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
         deciding.counts_of(each.strategy_id)._replace(fired=fired_of.get(each.strategy_id, 0)) for each in strategies
     )
     write_definitions(path, as_they_are(strategies), Universes([*number], tickers), counts)
+
+
+class Counted(dict[str, int]):
+    """The number of each text that is asked for; a new one gets the next."""
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self)
+        return number
 
 
 def together(ticks: Ticks) -> Ticks:
