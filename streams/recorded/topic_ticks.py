@@ -29,6 +29,9 @@ from streams.recorded.reads import First, PartReads, Reads, Waiting, WholeReads
 from streams.times import shown_time
 
 FETCH_WAIT_MS: Final = 200
+RUN_RECORDS: Final = 1 << 15
+"""Of one partition, at once: so many that little is done for each run, and so few that they stay in the cache."""
+
 FAR_APART_MS: Final = 86_400_000
 """Times of ticks and of their records that differ by more are not the same time."""
 
@@ -74,13 +77,13 @@ class TopicTicks:
                 while merging.is_open:
                     runner.run(self._fill(fetch, reads, merging))
                     refused, self._refused = self._refused, []
-                    yield merging.take() if merging.is_open else [], refused
+                    yield _next(merging), refused
             finally:
                 runner.run(consumer.stop())
 
     async def _began(self) -> AIOKafkaConsumer:
         consumer = self._make_consumer()
-        self._fetch = RawFetch(consumer, Limits(lets_go=True))
+        self._fetch = RawFetch(consumer, Limits(run_records=RUN_RECORDS, lets_go=True))
         try:
             await consumer.start()
         except KafkaError as error:
@@ -152,3 +155,8 @@ class TopicTicks:
             place = f"{self.topic}, partition {run.partition}, offset {int(run.columns.offset[row])}"
             words = f"the record is of {shown_time(record_ms)}, its tick of {shown_time(ts_ms)}"
             self.warnings.append(f"{place}: {words}; ranges by time go by the records: choose by offsets instead")
+
+
+def _next(merging: Merging[Waiting]) -> list[Waiting]:
+    """All that is known to come first; nothing where the rest held no tick."""
+    return merging.take() if merging.is_open else []
