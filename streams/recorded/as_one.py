@@ -6,6 +6,7 @@ decide as a whole, by the time of their home. One shard takes the strategies onc
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from streams.core.turns import Way, way_wanted
 from streams.recorded.beside import Beside
 from streams.recorded.parted import Part, Parted
 from streams.recorded.placed import Refused
+
+NO_ORDER: Final = np.zeros(0, np.int64)
+"""Parts that are one are merged with nothing any more."""
 
 
 def goes_as_one(beside: Beside) -> bool:
@@ -63,7 +67,7 @@ def gathered(run: Parted) -> Parted:
         name_of=np.concatenate([part.name_of for part in run.parts]),
         ts_ms=np.concatenate([part.ts_ms for part in run.parts]),
         moves_price=np.concatenate([part.moves_price for part in run.parts]),
-        order_ms=np.concatenate([part.order_ms for part in run.parts]),
+        order_ms=NO_ORDER,
     )
     return Parted([one], [np.concatenate(run.places)])
 

@@ -5,6 +5,7 @@ before the tick of its shard that came next.
 """
 
 from collections.abc import Iterable, Sequence
+from operator import add
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,9 +18,9 @@ from streams.core.flags import NO_FLAGS, Control
 from streams.core.index import LimitError
 from streams.core.journal import Taking
 from streams.core.limits import MAX_TICKERS
-from streams.core.order import Ranks, order_of
+from streams.core.order import Ranks, in_order, order_of
 from streams.core.shard import EVERY_TICKER, Shard
-from streams.core.strategy_counts import StrategyCounts
+from streams.core.strategy_counts import StrategyCounts, all_counts
 from streams.core.tickers import TooManyTickersError
 from streams.core.turns import Way, mode_in
 from streams.errors import InputError
@@ -153,10 +154,14 @@ class ByShard:
                     found[strategy_id] = strategy
         return [found[strategy_id] for strategy_id in sorted(found)]
 
-    def counts_of(self, strategy_id: str) -> StrategyCounts:
-        """What happened to a strategy in all shards."""
-        counts = [one.shard.counts_of(strategy_id) for one in self.shards.values()]
-        return StrategyCounts._make(map(sum, zip(*(each for each in counts if each is not None), strict=True)))
+    def strategy_counts(self) -> dict[str, StrategyCounts]:
+        """What happened to each strategy in all shards."""
+        found = dict[str, StrategyCounts]()
+        for one in self.shards.values():
+            for strategy_id, counts in zip(one.shard.strategy_ids, all_counts(one.shard.index), strict=True):
+                before = found.get(strategy_id)
+                found[strategy_id] = counts if before is None else StrategyCounts._make(map(add, before, counts))
+        return found
 
     def skipped(self) -> list[str]:
         """Which strategies decide nothing, and why."""
@@ -213,12 +218,23 @@ class ByShard:
 
         What several clock records of one place fired stays in the order of these.
         """
+        if len(fired) == 1 and (fired[0].at % 2).all() and (fired[0].mode == _BY_PAIRS).all():
+            return self._laid(fired[0])
         nothing = [np.zeros(0, kind) for kind in (np.int64, np.int32, np.int32, np.int64, np.int64, np.int32)]
         rows = Fired._make(np.concatenate(column) for column in zip(nothing, *fired, strict=True))
         order = self._order_of(rows, fired)
         at = Fired._make(column[order] for column in rows)
         return Batch(
             self.strategies.names, at.strategy, self.tickers.names, at.ticker, at.bucket_ms, at.ts_ms, MODES, at.mode
+        )
+
+    def _laid(self, fired: Fired) -> Batch:
+        """The same of one shard's pairs alone, by compiled code that lets others run."""
+        fires = Fires((fired.at >> 1).astype(np.int32), fired.strategy, fired.ticker, fired.bucket_ms, fired.ts_ms)
+        ticks = int(fires.tick.max(initial=-1)) + 1
+        laid = in_order(fires, self._ranks.of(self.strategies.names), ticks)
+        return Batch(
+            self.strategies.names, laid.strategy, self.tickers.names, laid.ticker, *laid[3:], MODES, fired.mode
         )
 
     def _order_of(self, rows: Fired, fired: Sequence[Fired]) -> Int32s | Int64s:

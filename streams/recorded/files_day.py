@@ -9,7 +9,6 @@ import numpy as np
 from streams.core.conditions import ConditionTable
 from streams.core.events import Mode
 from streams.recorded.beside import of_strategies
-from streams.recorded.parted import Parted, all_split
 from streams.recorded.placed import Refused, Ticks
 from streams.replay.find_files import find_files
 from streams.replay.hashes import hashed
@@ -40,10 +39,6 @@ class FilesDay:
             offset = (run.file_of.astype(np.int64) << ROW_BITS) | run.batch.rows
             refused = [Refused(0, each.file << ROW_BITS | each.reject.row, *each.reject[1:]) for each in run.refused]
             yield Ticks(run.batch._replace(rows=offset), np.zeros(len(offset), np.int32)), refused
-
-    def parted(self) -> Iterator[tuple[Parted | None, list[Refused]]]:
-        """The same as shards decide it."""
-        return all_split(self.runs(), self.conditions)
 
     def progress(self) -> tuple[int, int | None]:
         """Rows."""

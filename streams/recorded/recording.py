@@ -13,7 +13,6 @@ from streams.core.conditions import ConditionTable
 from streams.core.events import Mode
 from streams.errors import InputError, os_trouble, shortened
 from streams.recorded.beside_files import NAMES, read_beside
-from streams.recorded.parted import Parted, all_split
 from streams.recorded.placed import Refused, Ticks
 from streams.recorded.record import KIND, MANIFEST
 from streams.recorded.source import topic_place
@@ -70,10 +69,6 @@ class Recording:
                     raise InputError(str(file.path), problem, AGAIN)
                 offset, partition = places.take(len(batch.ts_ms))
                 yield Ticks(batch._replace(rows=offset), partition), []
-
-    def parted(self) -> Iterator[tuple[Parted | None, list[Refused]]]:
-        """The same as shards decide it."""
-        return all_split(self.runs(), self.conditions)
 
     def progress(self) -> tuple[int, int | None]:
         """Rows."""

@@ -19,7 +19,8 @@ from streams.recorded.deciding import ByShard
 from streams.recorded.parted import Parted, all_split
 from streams.recorded.placed import Refused, Ticks
 from streams.recorded.rejected import RefusedWriter
-from streams.recorded.source import Day
+from streams.recorded.source import Day, TopicDay
+from streams.recorded.tally_kernel import tally
 from streams.replay import definitions_file
 from streams.replay.ahead import ahead
 from streams.replay.definitions import as_they_are
@@ -75,9 +76,14 @@ def _begun(day: Day, how: How) -> Decided:
     beside = how.beside or day.beside
     if goes_as_one(beside):
         one = ByShard(as_one(beside), day.conditions, as_many=beside.shards)
-        return Decided(one, all_gathered(day.parted()))
-    runs = day.parted() if how.beside is None else all_together(day.runs(), day.conditions)
+        return Decided(one, all_gathered(_parted(day)))
+    runs = _parted(day) if how.beside is None else all_together(day.runs(), day.conditions)
     return Decided(ByShard(beside, day.conditions), runs)
+
+
+def _parted(day: Day) -> Iterator[tuple[Parted | None, list[Refused]]]:
+    """The ticks as shards decide them."""
+    return day.parted() if isinstance(day, TopicDay) else all_split(day.runs(), day.conditions)
 
 
 def _decide(day: Day, decided: Decided, out: Path, how: How, advance: Advance) -> tuple[Int64s, int]:
@@ -95,8 +101,8 @@ def _decide(day: Day, decided: Decided, out: Path, how: How, advance: Advance) -
             nonlocal fired
             kept = since(batch, how.warm_until_ms)
             executions.add(kept)
-            size = len(deciding.strategies.names)
-            fired = np.bincount(kept.strategy, minlength=size) + grown(fired, size, 0)[:size]
+            fired = grown(fired, len(deciding.strategies.names), 0)
+            tally(kept.strategy, fired)
 
         for ticks, refused in runs:
             rejects.add(refused)
@@ -118,10 +124,10 @@ def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
         np.fromiter(map(number.__getitem__, strategy.universe), np.int32, len(strategy.universe))
         for strategy in strategies
     ]
-    fired_of = dict(zip(deciding.strategies.names, fired.tolist(), strict=True))
-    counts = (
-        deciding.counts_of(each.strategy_id)._replace(fired=fired_of.get(each.strategy_id, 0)) for each in strategies
-    )
+    names = deciding.strategies.names
+    fired_of = dict(zip(names, fired[: len(names)].tolist(), strict=True))
+    counted = deciding.strategy_counts()
+    counts = (counted[each.strategy_id]._replace(fired=fired_of.get(each.strategy_id, 0)) for each in strategies)
     write_definitions(path, as_they_are(strategies), Universes([*number], tickers), counts)
 
 
@@ -147,8 +153,7 @@ def all_together(
 
 def since(fired: Batch, ts_ms: int) -> Batch:
     """What fired at a time or later."""
-    keep = fired.ts_ms >= ts_ms
-    if keep.all():
+    if ts_ms == NEVER or (keep := fired.ts_ms >= ts_ms).all():
         return fired
     return fired._replace(
         strategy=fired.strategy[keep],

@@ -34,9 +34,6 @@ class Day(Protocol):
     def runs(self) -> Iterator[tuple[Ticks | None, list[Refused]]]:
         """The ticks, a run at a time, and the records that are none; once."""
 
-    def parted(self) -> Iterator[tuple[Parted | None, list[Refused]]]:
-        """The same as shards decide it; one or the other, once."""
-
     def progress(self) -> tuple[int, int | None]:
         """How much of it is done, and of how much."""
 
