@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from streams.core.columns import Bytes, Int32s, Int64s
-from streams.core.jit import compiled, letting_go
+from streams.core.jit import also_letting_go, compiled, letting_go
 from streams.core.limits import (
     MAX_CONDITION_CODE,
     MAX_CONDITIONS,
@@ -372,6 +372,10 @@ def decode(
     return unknown
 
 
+long_decode = also_letting_go(decode, "long_decode")
+"""For so many values that other threads should run meanwhile."""
+
+
 @compiled
 def find_again(data: Bytes, which: Int64s, names: Names, out: Decoded) -> None:
     """Look up the tickers of some values once more: they may have got numbers meanwhile."""
@@ -391,6 +395,13 @@ def judge_codes(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: boo
                 moves = 0
         moves_price[i] = moves
         start = ends[i]
+
+
+def judged(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: bool) -> Bytes:
+    """The same as a column."""
+    moves_price = np.empty(len(ends), np.uint8)
+    judge_codes(codes, ends, blocks, unlisted_blocks, moves_price)
+    return moves_price
 
 
 def decoded_columns(size: int) -> Decoded:

@@ -91,7 +91,7 @@ class Index:
 
     def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> None:
         """Put in force what was settled elsewhere, whatever stands here; `before` as `Entry` has it."""
-        self._accept(self.entries.get(strategy.strategy_id), strategy, self._numbers(before))
+        self._accept(self.entries.get(strategy.strategy_id), strategy, self._numbers(before) if before else NOBODY)
 
     def forget(self, strategy_id: str) -> None:
         """Know nothing of a strategy any more, but for what it fired; its next version is its first."""

@@ -14,10 +14,10 @@ AT_ONCE: Final = 1 << 10
 """Values that are looked at one by one; what has a number after those is found by compiled code."""
 
 
-def number_new_names(index: Index, data: Bytes, out: Decoded) -> None:
-    """Give a number to each ticker met for the first time that may move the price."""
+def number_new_names(index: Index, data: Bytes, out: Decoded, *, every: bool = False) -> None:
+    """Give a number to each ticker met for the first time that may move the price, or to every one."""
     numbers: dict[bytes, tuple[int, int]] = {}
-    new = np.flatnonzero((out.ticker == UNKNOWN) & (out.fault == FAULT.NONE) & (out.moves_price == 1))
+    new = np.flatnonzero((out.ticker == UNKNOWN) & (out.fault == FAULT.NONE) & (every | (out.moves_price == 1)))
     while len(new):
         for i in new[:AT_ONCE].tolist():
             start = int(out.name_start[i])

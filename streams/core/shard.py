@@ -27,7 +27,7 @@ from streams.core.columns import (
     larger,
 )
 from streams.core.conditions import ConditionTable
-from streams.core.decode import UNKNOWN, decode, decoded_columns, judge_codes
+from streams.core.decode import UNKNOWN, decode, decoded_columns, judged
 from streams.core.events import Fire, Mode, Strategy
 from streams.core.flags import SHADOW, UPDATE_TRACKING, Flags
 from streams.core.gathered import Gathered
@@ -99,10 +99,8 @@ class Shard:
     @property
     def counts(self) -> dict[str, int]:
         """The totals so far, by name."""
-        totals = self.index.columns.counts
-        return {
-            name.lower(): int(totals[at]) for name, at in vars(Counters).items() if name.isupper() and name != "SIZE"
-        }
+        places = {name.lower(): at for name, at in vars(Counters).items() if name.isupper() and name != "SIZE"}
+        return {name: int(self.index.columns.counts[at]) for name, at in places.items()}
 
     @property
     def stream_ms(self) -> int:
@@ -275,12 +273,15 @@ class Shard:
 
         The names may be more than those of the ticks, and become more from call to call: see `numbered.py`.
         """
-        moves_price = np.empty(len(ts_ms), np.uint8)
-        judge_codes(codes, code_ends, self.conditions.blocks, self.conditions.unlisted_blocks, moves_price)
+        moves_price = judged(codes, code_ends, self.conditions.blocks, self.conditions.unlisted_blocks)
+        return self.from_names(names, name_of, ts_ms, moves_price)
+
+    def from_names(self, names: list[str], name_of: Int32s, ts_ms: Int64s, moves: Bytes) -> tuple[Ticks, list[int]]:
+        """The same, where it is known which of them may move the price."""
         ticker = self._numbered.of(names, name_of)
         refused = np.flatnonzero(ticker == UNKNOWN)
         ticker[refused] = kernel.NO_TICK
-        return Ticks(ticker, ts_ms, moves_price), refused.tolist()
+        return Ticks(ticker, ts_ms, moves), refused.tolist()
 
     def from_values(
         self, data: Bytes, starts: Int64s, ends: Int64s, plan: Int32s, schema_id: int

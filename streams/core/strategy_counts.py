@@ -19,6 +19,7 @@ import numpy as np
 
 from streams.core import kernel
 from streams.core.columns import Columns, Counters, Int64s, grown
+from streams.core.entry import NOBODY
 from streams.core.index import Index
 from streams.core.jit import compiled
 
@@ -48,6 +49,20 @@ def counts_of(index: Index, strategy_id: str) -> StrategyCounts | None:
     fired, late, no_bucket, no_update = (int(column[number]) for column in columns)
     runs = int(strategies.whole_fired[number])
     return StrategyCounts(fired + runs, seen - fired - late - no_bucket, late, no_bucket, no_update)
+
+
+def all_counts(index: Index) -> list[StrategyCounts]:
+    """The same for every strategy, by number: one sum over all universes in place of one for each."""
+    entries, columns, strategies = index.entries.values(), index.columns, index.columns.strategies
+    universes = [entry.universe if entry.by_pairs else NOBODY for entry in entries]
+    which, ends = np.concatenate([NOBODY, *universes]), np.cumsum([0, *map(len, universes)])
+    kernel.count_late_where_any(columns, which)
+    sums, size = np.concatenate(([0], np.cumsum(columns.tickers.updates[which]))), len(universes)
+    seen = strategies.seen[:size] + sums[ends[1:]] - sums[ends[:-1]]
+    fired, late, no_bucket = strategies.fired[:size], strategies.late[:size], strategies.no_bucket[:size]
+    dups = seen - fired - late - no_bucket
+    found = (fired + strategies.whole_fired[:size], dups, late, no_bucket, strategies.no_update[:size])
+    return [StrategyCounts(*each) for each in zip(*(column.tolist() for column in found), strict=True)]
 
 
 @compiled

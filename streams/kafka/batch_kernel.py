@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.columns import Bytes, Int64s, Words
-from streams.core.jit import compiled
+from streams.core.jit import also_letting_go, compiled
 
 PREFIX_BYTES: Final = 12
 HEADER_BYTES: Final = 61
@@ -324,3 +324,8 @@ def read_records(
             batches.fault[b] = fault
             return first, k
     return n, len(which)
+
+
+long_scan = also_letting_go(scan, "long_scan")
+long_read_records = also_letting_go(read_records, "long_read_records")
+"""For responses so large that other threads should run meanwhile."""

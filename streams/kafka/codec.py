@@ -8,7 +8,7 @@ of a union that is negative, numbers of any length, and any count of items that 
 import io
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -149,7 +149,8 @@ class Decoder:
     def __init__(self, schemas: Schemas, name: str, max_bytes: int = MAX_VALUE_BYTES) -> None:
         """Take the name of a file in `schemas/`: what is read comes out as its newest version has it."""
         self._schemas, self._max_bytes = schemas, min(max_bytes, MAX_VALUE_BYTES)
-        self._reader = for_fastavro(newest(name).schema)
+        self._newest = newest(name).schema
+        self._reader = for_fastavro(self._newest)
         self._writers: Kept[SchemaRef, Writer | Reason] = Kept(WRITERS_KEPT)
         self._names = Tickers().names
         self._blocks = np.zeros(MAX_CONDITION_CODE + 1, np.uint8)
@@ -181,6 +182,8 @@ class Decoder:
 
     def _learned(self, ref: SchemaRef, schema: Schema) -> Writer | Reason:
         writer = writer_of(schema)
+        if isinstance(writer, Writer) and schema == self._newest:
+            writer = replace(writer, schema=self._reader)  # fastavro then has nothing to resolve, text by text
         self._writers.put(ref, writer)
         return writer
 

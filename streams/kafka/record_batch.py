@@ -35,6 +35,8 @@ class Limits(NamedTuple):
     run_bytes: int = 16 << 20
     batch_bytes: int = 64 << 20
     """Uncompressed; more is refused as a decompression bomb."""
+    lets_go: bool = False
+    """Whether other threads run while one is read: for those who read large ones."""
 
 
 class BadBatch(NamedTuple):
@@ -122,7 +124,8 @@ class Response:
         self._limits = limits or Limits()
         raw = np.frombuffer(data, np.uint8)
         self._batches = Batches(*np.empty((len(Batches._fields), batch_kernel.count_batches(raw)), np.int64))
-        batch_kernel.scan(raw, int(check_sums), CHECKSUM_TABLE, self._batches)
+        scan = batch_kernel.long_scan if self._limits.lets_go else batch_kernel.scan
+        scan(raw, int(check_sums), CHECKSUM_TABLE, self._batches)
         self._visible = _visible(self._batches, aborted)
         self._at = 0
 
@@ -189,7 +192,8 @@ class Response:
         numbers, stops = np.array(which, np.int64), np.array(ends, np.int64)
         starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
         room = np.empty((len(Spans._fields), int(self._batches.records[numbers].sum())), np.int64)
-        records, read = batch_kernel.read_records(
+        read_records = batch_kernel.long_read_records if self._limits.lets_go else batch_kernel.read_records
+        records, read = read_records(
             unpacked.buffer, starts, stops, numbers, self._batches, self.position, Spans(*room)
         )
         if read < len(which):

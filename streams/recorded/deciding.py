@@ -5,6 +5,7 @@ before the tick of its shard that came next.
 """
 
 from collections.abc import Iterable, Sequence
+from operator import add
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,19 +17,20 @@ from streams.core.events import Clock, Mode, Strategy
 from streams.core.flags import NO_FLAGS, Control
 from streams.core.index import LimitError
 from streams.core.journal import Taking
-from streams.core.order import Ranks, order_of
+from streams.core.limits import MAX_TICKERS
+from streams.core.order import Ranks, in_order, order_of
 from streams.core.shard import EVERY_TICKER, Shard
-from streams.core.strategy_counts import StrategyCounts
+from streams.core.strategy_counts import StrategyCounts, all_counts
 from streams.core.tickers import TooManyTickersError
 from streams.core.turns import Way, mode_in
 from streams.errors import InputError
 from streams.kafka.partitions import Here, Homes
 from streams.recorded.beside import Beside, Event, Stands
+from streams.recorded.parted import Part, Parted, split
 from streams.recorded.placed import Refused, Ticks
 from streams.replay.deciding import too_many_tickers
-from streams.replay.picked import part_of, picked
 from streams.replay.results import Batch
-from streams.replay.tick_columns import Int32s, Int64s, TickBatch
+from streams.replay.tick_columns import Int32s, Int64s
 
 MODES: Final = [mode.value for mode in Mode]
 COUNTED: Final = ("ticks", "irrelevant", "updates", "fired", "bucket_dup", "late", "no_bucket", "triggered", "clocks")
@@ -114,8 +116,11 @@ class OneShard:
 class ByShard:
     """All shards of a replay."""
 
-    def __init__(self, beside: Beside, conditions: ConditionTable) -> None:
+    def __init__(self, beside: Beside, conditions: ConditionTable, *, as_many: int = 1) -> None:
+        """Make them. Each has room for the tickers of `as_many`."""
+        self._limit = as_many * MAX_TICKERS
         self.strategies, self.tickers, self._ranks = Numbers(), Numbers(), Ranks()
+        self._conditions = conditions
         homes = Homes(beside.shards)
         self.shards = {p: self._shard(beside, conditions, p, homes) for p in range(beside.shards)}
 
@@ -123,6 +128,7 @@ class ByShard:
         """One as a worker makes it. It knows all turns: of a bucket's way nothing else is true in the end."""
         owns = Here(partition, homes).__getitem__ if beside.shards > 1 else None
         shard = Shard(conditions, beside.default_mode, owns=owns, is_home=owns, alone=not beside.turns, long_steps=True)
+        shard.index.tickers.limit = self._limit
         for strategy_id, turns in beside.turns.items():
             shard.index.turn(strategy_id, turns)
         one = OneShard(shard, beside.taking(partition))
@@ -148,10 +154,14 @@ class ByShard:
                     found[strategy_id] = strategy
         return [found[strategy_id] for strategy_id in sorted(found)]
 
-    def counts_of(self, strategy_id: str) -> StrategyCounts:
-        """What happened to a strategy in all shards."""
-        counts = [one.shard.counts_of(strategy_id) for one in self.shards.values()]
-        return StrategyCounts._make(map(sum, zip(*(each for each in counts if each is not None), strict=True)))
+    def strategy_counts(self) -> dict[str, StrategyCounts]:
+        """What happened to each strategy in all shards."""
+        found = dict[str, StrategyCounts]()
+        for one in self.shards.values():
+            for strategy_id, counts in zip(one.shard.strategy_ids, all_counts(one.shard.index), strict=True):
+                before = found.get(strategy_id)
+                found[strategy_id] = counts if before is None else StrategyCounts._make(map(add, before, counts))
+        return found
 
     def skipped(self) -> list[str]:
         """Which strategies decide nothing, and why."""
@@ -160,11 +170,13 @@ class ByShard:
 
     def step(self, ticks: Ticks) -> tuple[Batch, list[Refused]]:
         """Take a run; returns what fired, in order, and the ticks that found no room."""
+        return self.step_parts(split(ticks, self._conditions))
+
+    def step_parts(self, run: Parted) -> tuple[Batch, list[Refused]]:
+        """The same, of a run in parts."""
         fired, refused = list[Fired](), list[Refused]()
-        for partition in np.flatnonzero(np.bincount(ticks.partition)).tolist():
-            places = np.flatnonzero(ticks.partition == partition)
-            batch = ticks.batch if len(places) == len(ticks.partition) else picked(ticks.batch, places)
-            self._step_one(self.shards[partition], partition, batch, places, fired, refused)
+        for part, places in zip(run.parts, run.places, strict=True):
+            self._step_one(self.shards[part.partition], part, places, fired, refused)
         return self._in_order(fired), refused
 
     def rest(self) -> Batch:
@@ -175,25 +187,17 @@ class ByShard:
                 self._note(fired, one, one.take(event), np.zeros(1, np.int64))
         return self._in_order(fired)
 
-    def _step_one(  # noqa: PLR0913, PLR0917 - what all shards of a run share
-        self,
-        one: OneShard,
-        partition: int,
-        batch: TickBatch,
-        places: Int64s,
-        fired: list[Fired],
-        refused: list[Refused],
-    ) -> None:
+    def _step_one(self, one: OneShard, whole: Part, places: Int64s, fired: list[Fired], refused: list[Refused]) -> None:
         """Take the ticks of one shard, cut where it took something else."""
         done = 0
         while done < len(places):
-            for event in one.taking.before(int(batch.rows[done])):
+            for event in one.taking.before(int(whole.offset[done])):
                 self._note(fired, one, one.take(event), 2 * places[done : done + 1])
-            end = int(np.searchsorted(batch.rows, one.taking.next_offset))
-            part = part_of(batch, done, end)
-            taken, homeless = one.shard.from_columns(part.names, part.name_of, part.ts_ms, part.codes, part.code_ends)
-            rejects = [(int(part.rows[at]), too_many_tickers(int(part.rows[at]))) for at in homeless]
-            refused += [Refused(partition, offset, each.reason, each.detail) for offset, each in rejects]
+            end = int(np.searchsorted(whole.offset, one.taking.next_offset))
+            part = whole.part(done, end)
+            taken, homeless = one.shard.from_names(part.names, part.name_of, part.ts_ms, part.moves_price)
+            rejects = [(int(part.offset[at]), too_many_tickers(int(part.offset[at]))) for at in homeless]
+            refused += [Refused(whole.partition, offset, each.reason, each.detail) for offset, each in rejects]
             self._note(fired, one, one.shard.step(taken), 2 * places[done:end] + 1)
             done = end
 
@@ -214,12 +218,23 @@ class ByShard:
 
         What several clock records of one place fired stays in the order of these.
         """
+        if len(fired) == 1 and (fired[0].at % 2).all() and (fired[0].mode == _BY_PAIRS).all():
+            return self._laid(fired[0])
         nothing = [np.zeros(0, kind) for kind in (np.int64, np.int32, np.int32, np.int64, np.int64, np.int32)]
         rows = Fired._make(np.concatenate(column) for column in zip(nothing, *fired, strict=True))
         order = self._order_of(rows, fired)
         at = Fired._make(column[order] for column in rows)
         return Batch(
             self.strategies.names, at.strategy, self.tickers.names, at.ticker, at.bucket_ms, at.ts_ms, MODES, at.mode
+        )
+
+    def _laid(self, fired: Fired) -> Batch:
+        """The same of one shard's pairs alone, by compiled code that lets others run."""
+        fires = Fires((fired.at >> 1).astype(np.int32), fired.strategy, fired.ticker, fired.bucket_ms, fired.ts_ms)
+        ticks = int(fires.tick.max(initial=-1)) + 1
+        laid = in_order(fires, self._ranks.of(self.strategies.names), ticks)
+        return Batch(
+            self.strategies.names, laid.strategy, self.tickers.names, laid.ticker, *laid[3:], MODES, fired.mode
         )
 
     def _order_of(self, rows: Fired, fired: Sequence[Fired]) -> Int32s | Int64s:

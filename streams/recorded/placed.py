@@ -1,7 +1,7 @@
 """Ticks of a topic in the order of a replay, and where each stands."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -65,11 +65,27 @@ def merged(parts: Sequence[Placed]) -> Placed:
     return Placed(Ticks(batch, partition), order_ms[order], price, size)
 
 
-class Merging:
+class Waits(Protocol):
+    """Ticks of one partition that are to be merged with those of others."""
+
+    @property
+    def order_ms(self) -> Int64s:
+        """By this: it never falls."""
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, end: int) -> Self:
+        """A run of them."""
+
+
+Waiting = TypeVar("Waiting", bound=Waits)
+
+
+class Merging(Generic[Waiting]):
     """Merges partitions as their ticks come in: by time, then by partition, then by offset."""
 
     def __init__(self, partitions: Sequence[int]) -> None:
-        self._waiting: dict[int, Placed | None] = dict.fromkeys(sorted(partitions))
+        self._waiting: dict[int, Waiting | None] = dict.fromkeys(sorted(partitions))
 
     @property
     def lacking(self) -> list[int]:
@@ -81,7 +97,7 @@ class Merging:
         """Whether anything waits, or may come."""
         return bool(self._waiting)
 
-    def add(self, partition: int, ticks: Placed) -> None:
+    def add(self, partition: int, ticks: Waiting) -> None:
         """Take ticks of a partition that lacked some."""
         assert self._waiting[partition] is None, "only what lacks ticks is given some"
         if len(ticks):
@@ -92,8 +108,8 @@ class Merging:
         assert self._waiting[partition] is None, "as above"
         del self._waiting[partition]
 
-    def take(self) -> Placed:
-        """All that comes before the end of what ends first; nothing may be lacking."""
+    def take(self) -> list[Waiting]:
+        """All that comes before the end of what ends first, by partition; nothing may be lacking."""
         waiting = {partition: ticks for partition, ticks in self._waiting.items() if ticks is not None}
         assert len(waiting) == len(self._waiting) > 0, "else what comes first is not known"
         last_ms, last = min((int(ticks.order_ms[-1]), partition) for partition, ticks in waiting.items())
@@ -104,4 +120,4 @@ class Merging:
             if count:
                 taken.append(ticks.part(0, count))
             self._waiting[partition] = ticks.part(count, len(ticks)) if count < len(ticks) else None
-        return merged(taken)
+        return taken

@@ -3,7 +3,7 @@
 From the topics or from a recording of them the bytes of the executions are the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,12 +11,16 @@ import numpy as np
 
 from streams import __version__
 from streams.core.columns import Int64s, grown
+from streams.core.conditions import ConditionTable
 from streams.core.limits import NEVER
+from streams.recorded.as_one import all_gathered, as_one, goes_as_one
 from streams.recorded.beside import Beside
 from streams.recorded.deciding import ByShard
-from streams.recorded.placed import Ticks
+from streams.recorded.parted import Parted, all_split
+from streams.recorded.placed import Refused, Ticks
 from streams.recorded.rejected import RefusedWriter
-from streams.recorded.source import Day
+from streams.recorded.source import Day, TopicDay
+from streams.recorded.tally_kernel import tally
 from streams.replay import definitions_file
 from streams.replay.ahead import ahead
 from streams.replay.definitions import as_they_are
@@ -45,10 +49,18 @@ class How(NamedTuple):
     """Of what decides in its place."""
 
 
+class Decided(NamedTuple):
+    """What decides, and the ticks as it takes them."""
+
+    by: ByShard
+    runs: Iterator[tuple[Parted | None, list[Refused]]]
+
+
 def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _total: None) -> Replayed:
     """Decide it by what it was decided by, or by something else."""
-    deciding = ByShard(how.beside or day.beside, day.conditions)
-    fired, rejected = _decide(day, deciding, out, how, advance)
+    decided = _begun(day, how)
+    deciding = decided.by
+    fired, rejected = _decide(day, decided, out, how, advance)
     counts, warnings = deciding.counts, [*how.warnings, *day.warnings, *deciding.skipped()]
     done = Replayed(counts["ticks"], int(fired.sum()), rejected, counts, warnings, {})
     _write_definitions(out / definitions_file.NAME, deciding, fired)
@@ -59,12 +71,28 @@ def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _
     return done
 
 
-def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) -> tuple[Int64s, int]:
+def _begun(day: Day, how: How) -> Decided:
+    """Whoever can decide it at the least cost."""
+    beside = how.beside or day.beside
+    if goes_as_one(beside):
+        one = ByShard(as_one(beside), day.conditions, as_many=beside.shards)
+        return Decided(one, all_gathered(_parted(day)))
+    runs = _parted(day) if how.beside is None else all_together(day.runs(), day.conditions)
+    return Decided(ByShard(beside, day.conditions), runs)
+
+
+def _parted(day: Day) -> Iterator[tuple[Parted | None, list[Refused]]]:
+    """The ticks as shards decide them."""
+    return day.parted() if isinstance(day, TopicDay) else all_split(day.runs(), day.conditions)
+
+
+def _decide(day: Day, decided: Decided, out: Path, how: How, advance: Advance) -> tuple[Int64s, int]:
     """Take all ticks, and write what fires and what is refused; returns how often each strategy did, and the latter."""
+    deciding = decided.by
     make_folder(out)
     fired = np.zeros(0, np.int64)
     with (
-        ahead(day.runs()) as runs,
+        ahead(decided.runs) as runs,
         ExecutionsWriter(out / "executions.parquet") as executions,
         RefusedWriter(out / "rejected.jsonl") as rejects,
     ):
@@ -73,13 +101,13 @@ def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) 
             nonlocal fired
             kept = since(batch, how.warm_until_ms)
             executions.add(kept)
-            size = len(deciding.strategies.names)
-            fired = np.bincount(kept.strategy, minlength=size) + grown(fired, size, 0)[:size]
+            fired = grown(fired, len(deciding.strategies.names), 0)
+            tally(kept.strategy, fired)
 
         for ticks, refused in runs:
             rejects.add(refused)
-            if ticks is not None and len(ticks.partition):
-                batch, homeless = deciding.step(ticks if how.beside is None else together(ticks))
+            if ticks is not None:
+                batch, homeless = deciding.step_parts(ticks)
                 add(batch)
                 rejects.add(homeless)
             advance(*day.progress())
@@ -91,16 +119,24 @@ def _decide(day: Day, deciding: ByShard, out: Path, how: How, advance: Advance) 
 
 def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
     """Each strategy as it stood last. Pairs that fired are those of the result, the other counts are of all ticks."""
-    strategies, number = deciding.stood(), dict[str, int]()
+    strategies, number = deciding.stood(), Counted()
     tickers = [
-        np.array([number.setdefault(each, len(number)) for each in strategy.universe], np.int32)
+        np.fromiter(map(number.__getitem__, strategy.universe), np.int32, len(strategy.universe))
         for strategy in strategies
     ]
-    fired_of = dict(zip(deciding.strategies.names, fired.tolist(), strict=True))
-    counts = (
-        deciding.counts_of(each.strategy_id)._replace(fired=fired_of.get(each.strategy_id, 0)) for each in strategies
-    )
+    names = deciding.strategies.names
+    fired_of = dict(zip(names, fired[: len(names)].tolist(), strict=True))
+    counted = deciding.strategy_counts()
+    counts = (counted[each.strategy_id]._replace(fired=fired_of.get(each.strategy_id, 0)) for each in strategies)
     write_definitions(path, as_they_are(strategies), Universes([*number], tickers), counts)
+
+
+class Counted(dict[str, int]):
+    """The number of each text that is asked for; a new one gets the next."""
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self)
+        return number
 
 
 def together(ticks: Ticks) -> Ticks:
@@ -108,10 +144,16 @@ def together(ticks: Ticks) -> Ticks:
     return ticks._replace(partition=np.zeros_like(ticks.partition))
 
 
+def all_together(
+    runs: Iterable[tuple[Ticks | None, list[Refused]]], conditions: ConditionTable
+) -> Iterator[tuple[Parted | None, list[Refused]]]:
+    """The same for run after run, as shards decide it."""
+    return all_split(((ticks and together(ticks), refused) for ticks, refused in runs), conditions)
+
+
 def since(fired: Batch, ts_ms: int) -> Batch:
     """What fired at a time or later."""
-    keep = fired.ts_ms >= ts_ms
-    if keep.all():
+    if ts_ms == NEVER or (keep := fired.ts_ms >= ts_ms).all():
         return fired
     return fired._replace(
         strategy=fired.strategy[keep],

@@ -13,6 +13,7 @@ from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
 from streams.kafka.topic_spans import Asked, Span, find_spans
 from streams.recorded.beside import Beside
+from streams.recorded.parted import Parted
 from streams.recorded.placed import Placed, Refused, Ticks
 from streams.recorded.topic_beside import Range, Source, read_beside
 from streams.recorded.topic_ticks import TopicTicks
@@ -65,6 +66,10 @@ class TopicDay:
         """The ticks as they are decided."""
         for placed, refused in self.placed():
             yield (None if placed is None else placed.ticks), refused
+
+    def parted(self) -> Iterator[tuple[Parted | None, list[Refused]]]:
+        """The same as shards decide it."""
+        return self.ticks.parted(self.conditions)
 
     def progress(self) -> tuple[int, int | None]:
         """Offsets, those of records that are no ticks too."""

@@ -5,6 +5,7 @@ written of is decided by all that stands now, from its first tick on: as a worke
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from streams.core.events import Clock, Mode, Strategy, Tombstone
@@ -26,6 +27,7 @@ from streams.kafka.strategy_topic import RECORD as STRATEGY_CHANGE
 from streams.kafka.topic_spans import Span
 from streams.kafka.whole_topic import Record, read_whole
 from streams.recorded.beside import Beside, Event, Stands
+from streams.recorded.side_by_side import Begun, side_by_side
 from streams.topic_names import CLOCK, CONTROLS, JOURNAL, STRATEGY_CHANGES, TopicNames
 
 TAKEN: Final = (STRATEGY_CHANGES, CONTROLS, CLOCK)
@@ -47,10 +49,11 @@ class Source(NamedTuple):
     schemas: Schemas
     security: Mapping[str, str]
     default_mode: Mode
+    begun: Begun = MappingProxyType({})
 
     def records(self, topic: str) -> Iterator[Record]:
         """All that is committed of a topic; raises `InputError`."""
-        return read_whole(self.bootstrap, topic, self.security)
+        return self.begun[topic] if topic in self.begun else read_whole(self.bootstrap, topic, self.security)
 
 
 class Range(NamedTuple):
@@ -63,8 +66,9 @@ class Range(NamedTuple):
 
 def read_beside(source: Source, asked: Range) -> tuple[Beside, list[str]]:
     """Read it all, and say what is odd about it; raises `InputError`."""
-    with registry_told():
-        return _Reading(source, asked).read()
+    topics = [source.names.prefix + name for name in (*TAKEN, JOURNAL)]
+    with registry_told(), side_by_side(source.records, topics) as begun:
+        return _Reading(source._replace(begun=begun), asked).read()
 
 
 class _Reading:

@@ -13,20 +13,25 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from streams.core.conditions import ConditionTable
 from streams.core.limits import NEVER
 from streams.errors import InputError, in_words
 from streams.kafka.broker_trouble import UNREACHABLE
 from streams.kafka.fetch import RawRun
 from streams.kafka.raw_fetch import BadBatchError, RawFetch
+from streams.kafka.record_batch import Limits
 from streams.kafka.registry import RegistryError, Schemas
 from streams.kafka.topic_spans import Span
 from streams.kafka.whole_topic import SILENCE_TIMEOUT_S
-from streams.recorded.placed import Merging, Placed, Refused, Ticks
-from streams.recorded.whole_ticks import WholeTicks, WholeTickValues
-from streams.replay.tick_columns import TickBatch
+from streams.recorded.parted import Parted, parted
+from streams.recorded.placed import Merging, Placed, Refused, merged
+from streams.recorded.reads import First, PartReads, Reads, Waiting, WholeReads
 from streams.times import shown_time
 
 FETCH_WAIT_MS: Final = 200
+RUN_RECORDS: Final = 1 << 15
+"""Of one partition, at once: so many that little is done for each run, and so few that they stay in the cache."""
+
 FAR_APART_MS: Final = 86_400_000
 """Times of ticks and of their records that differ by more are not the same time."""
 
@@ -46,33 +51,39 @@ class TopicTicks:
         """Offsets that were read."""
         self.total = sum(span.end - span.first for span in spans.values())
         self.warnings: list[str] = []
-        self._make_consumer, self._values = make_consumer, WholeTickValues(schemas, len(spans))
+        self._make_consumer, self._schemas = make_consumer, schemas
         self._open = {p: span for p, span in self.spans.items() if span.first < span.end}
         self._at = {p: span.first for p, span in self._open.items()}
         self._newest_ms = dict.fromkeys(self._open, NEVER)
-        self._merging = Merging(list(self._open))
         self._refused: list[Refused] = []
 
     def runs(self) -> Iterator[tuple[Placed | None, list[Refused]]]:
         """The ticks in their order, and the records that are none as they are met; raises `InputError`."""
+        for taken, refused in self._taken(WholeReads(self._schemas, len(self.spans))):
+            yield merged(taken) if taken else None, refused
+
+    def parted(self, conditions: ConditionTable) -> Iterator[tuple[Parted | None, list[Refused]]]:
+        """The same for shards to decide, with no more than they read."""
+        for taken, refused in self._taken(PartReads(self._schemas, len(self.spans), conditions)):
+            yield parted(taken) if taken else None, refused
+
+    def _taken(self, reads: Reads[Waiting]) -> Iterator[tuple[list[Waiting], list[Refused]]]:
+        """All that is known to come first, of each partition, again and again; nothing where the rest held no tick."""
+        merging = Merging[Waiting](list(self._open))
         with asyncio.Runner() as runner:
             consumer = runner.run(self._began())
             fetch = self._fetch
             try:
-                while self._merging.is_open:
-                    runner.run(self._fill(fetch))
+                while merging.is_open:
+                    runner.run(self._fill(fetch, reads, merging))
                     refused, self._refused = self._refused, []
-                    yield self._next(), refused
+                    yield _next(merging), refused
             finally:
                 runner.run(consumer.stop())
 
-    def _next(self) -> Placed | None:
-        """All that is known to come first; None where the rest held no tick."""
-        return self._merging.take() if self._merging.is_open else None
-
     async def _began(self) -> AIOKafkaConsumer:
         consumer = self._make_consumer()
-        self._fetch = RawFetch(consumer)
+        self._fetch = RawFetch(consumer, Limits(run_records=RUN_RECORDS, lets_go=True))
         try:
             await consumer.start()
         except KafkaError as error:
@@ -83,10 +94,10 @@ class TopicTicks:
             consumer.seek(TopicPartition(self.topic, partition), offset)
         return consumer
 
-    async def _fill(self, fetch: RawFetch) -> None:
+    async def _fill(self, fetch: RawFetch, reads: Reads[Waiting], merging: Merging[Waiting]) -> None:
         """Read until ticks of every open partition wait, or it is at its end."""
         heard_s = time.monotonic()
-        while lacking := self._still_lacking():
+        while lacking := self._still_lacking(merging):
             asked = [TopicPartition(self.topic, partition) for partition in lacking]
             try:
                 found = await fetch.getmany(asked, timeout_ms=FETCH_WAIT_MS)
@@ -97,13 +108,13 @@ class TopicTicks:
             except KafkaError as error:
                 raise InputError(f"topic {self.topic}", f"cannot be read ({in_words(error)})", UNREACHABLE) from error
             for run in (run for runs in found.values() for run in runs):
-                await self._take(run)
+                await self._take(run, reads, merging)
                 heard_s = time.monotonic()
             if time.monotonic() - heard_s > SILENCE_TIMEOUT_S:
                 problem = f"no records of partitions {lacking} for {SILENCE_TIMEOUT_S:.0f} s, and there are more"
                 raise InputError(f"topic {self.topic}", problem, UNREACHABLE)
 
-    async def _take(self, run: RawRun) -> None:
+    async def _take(self, run: RawRun, reads: Reads[Waiting], merging: Merging[Waiting]) -> None:
         """Take what of a run is in the range."""
         partition, end = run.partition, self._open[run.partition].end
         if run.start != self._at[partition]:
@@ -115,42 +126,37 @@ class TopicTicks:
         self._at[partition] = position
         if len(columns):
             try:
-                whole = await self._values.read(partition, columns)
+                read = await reads.read(partition, columns, self._newest_ms[partition])
             except RegistryError as error:
                 raise InputError("TICKGATE_SCHEMA_REGISTRY_URL", error.problem, error.remedy) from error
             self._refused += [
                 Refused(partition, int(columns.offset[each.row]), each.reason.word, each.reason.detail)
-                for each in whole.bad
+                for each in read.bad
             ]
-            self._look_at_times(whole, run)
-            self._merging.add(partition, self._placed(partition, columns.offset[whole.rows], whole))
+            self._look_at_time(read.first, run)
+            if len(read.ticks):
+                self._newest_ms[partition] = int(read.ticks.order_ms[-1])
+            merging.add(partition, read.ticks)
 
-    def _still_lacking(self) -> list[int]:
+    def _still_lacking(self, merging: Merging[Waiting]) -> list[int]:
         """The partitions of which more has to be read; those that are at their end are closed."""
-        for partition in self._merging.lacking:
+        for partition in merging.lacking:
             if self._at[partition] == self._open[partition].end:
-                self._merging.close(partition)
-        return self._merging.lacking
+                merging.close(partition)
+        return merging.lacking
 
-    def _placed(
-        self, partition: int, offset: "np.ndarray[tuple[int], np.dtype[np.int64]]", whole: WholeTicks
-    ) -> Placed:
-        rest = whole.rest
-        order_ms = np.maximum.accumulate(np.maximum(whole.ts_ms, self._newest_ms[partition]))
-        if len(order_ms):
-            self._newest_ms[partition] = int(order_ms[-1])
-        ends = np.cumsum(rest.code_counts)
-        batch = TickBatch(1, offset, whole.names, whole.name_of, whole.ts_ms, ends, rest.codes, [])
-        ticks = Ticks(batch, np.full(len(offset), partition, np.int32))
-        return Placed(ticks, order_ms, rest.price, rest.size)
-
-    def _look_at_times(self, whole: WholeTicks, run: RawRun) -> None:
+    def _look_at_time(self, first: First | None, run: RawRun) -> None:
         """Warn, once, where records have another time than their ticks."""
-        if self.warnings or not len(whole.rows):
+        if self.warnings or first is None:
             return
-        row, ts_ms = int(whole.rows[0]), int(whole.ts_ms[0])
+        row, ts_ms = first
         record_ms = int(run.columns.ts_ms[row])
         if abs(record_ms - ts_ms) > FAR_APART_MS:
             place = f"{self.topic}, partition {run.partition}, offset {int(run.columns.offset[row])}"
             words = f"the record is of {shown_time(record_ms)}, its tick of {shown_time(ts_ms)}"
             self.warnings.append(f"{place}: {words}; ranges by time go by the records: choose by offsets instead")
+
+
+def _next(merging: Merging[Waiting]) -> list[Waiting]:
+    """All that is known to come first; nothing where the rest held no tick."""
+    return merging.take() if merging.is_open else []

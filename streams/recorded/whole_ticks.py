@@ -1,7 +1,7 @@
 """Runs of ticks with all that a recording keeps of them: what deciding reads, and price, size and condition codes.
 
-What a value is, is judged as a worker judges it: `tick_values.py` decodes it, by the writer's schema. Here the rest is
-read of those that are ticks: by compiled code, where the schema begins as `schemas/tick.avsc` does, else one by one.
+What deciding reads comes from `known_ticks.py`. Here the rest is read of those that are ticks: by compiled code, where
+the schema begins as `schemas/tick.avsc` does, else one by one.
 """
 
 from collections.abc import Mapping
@@ -12,23 +12,22 @@ import numpy as np
 
 from streams.core.columns import Int32s, Int64s
 from streams.core.conditions import ConditionTable
-from streams.core.decode import FAULT, NO_PREFIX, PREFIX_BYTES
+from streams.core.decode import NO_PREFIX, PREFIX_BYTES
 from streams.core.limits import MAX_CONDITION_CODE
 from streams.core.plan import Schema, kind_of
-from streams.core.shard import Shard
-from streams.kafka.bad_values import FAULT_REASONS, BadValueError
+from streams.kafka.bad_values import BadValueError
 from streams.kafka.codec import BoundedReader, Writer, for_fastavro, read_header, read_id, unreadable, writer_of
 from streams.kafka.kept import Kept
-from streams.kafka.partitions import Homes
 from streams.kafka.record_batch import RecordColumns
 from streams.kafka.registry import SchemaRef, Schemas, newest
 from streams.kafka.schema_headers import named_in_headers
-from streams.kafka.tick_values import BadTick, Group, TickValues, in_front
+from streams.kafka.tick_values import BadTick, Group, in_front
+from streams.recorded.known_ticks import KnownTickValues
 from streams.recorded.placed import NO_SIZE, Floats
 from streams.recorded.rest_kernel import MAX_CODE, rest_of
 
 READERS_KEPT: Final = 200
-_EVERY_CODE_MOVES: Final = ConditionTable(np.zeros(MAX_CONDITION_CODE + 1, np.uint8), unlisted_blocks=False, names={})
+NO_CONDITIONS: Final = ConditionTable(np.zeros(MAX_CONDITION_CODE + 1, np.uint8), unlisted_blocks=False, names={})
 _FIELDS: Final = ("ticker", "ts", "price", "size", "conditions")
 _KERNEL: Final = Writer(np.zeros(0, np.int32), None, is_own=True)
 """Stands for what reads values that begin as ours do."""
@@ -60,35 +59,21 @@ class WholeTickValues:
     """Decodes runs of ticks of a topic with so many partitions."""
 
     def __init__(self, schemas: Schemas, partitions: int) -> None:
-        self._schemas, self._values = schemas, TickValues(schemas)
-        self._names = Shard(_EVERY_CODE_MOVES)
-        """Knows the tickers, and decides nothing: so that each has a number, all codes move the price here."""
-        self._tickers: list[str] = []
-        self._homes, self._home_of = Homes(partitions), np.zeros(0, np.int32)
+        self._schemas = schemas
+        self._known = KnownTickValues(schemas, partitions, NO_CONDITIONS)
         self._readers: Kept[SchemaRef, Writer] = Kept(READERS_KEPT)
 
     async def read(self, partition: int, run: RecordColumns) -> WholeTicks:
         """A run of one partition. Waits for schemas that are new; raises `RegistryDownError`."""
-        ticks, bad, only_id = await self._values.ticks(self._names, run)
-        if self._names.index.tickers.count > len(self._tickers):
-            self._tickers += self._names.index.tickers.all_names()[len(self._tickers) :]
-        names = self._tickers
-        is_tick = ticks.ticker >= 0
-        elsewhere = np.flatnonzero(is_tick)[self._homes_of(names)[ticks.ticker[is_tick]] != partition]
-        is_tick[elsewhere] = False
-        strays = [BadTick(row, FAULT_REASONS[FAULT.WRONG_PARTITION]) for row in elsewhere.tolist()]
-        rest, unread = await self._rest(run, np.flatnonzero(is_tick), only_id)
-        is_tick[[each.row for each in unread]] = False
-        rows = np.flatnonzero(is_tick)
-        bad = sorted([*bad, *strays, *unread], key=lambda each: each.row)
-        return WholeTicks(rows, names, ticks.ticker[rows], ticks.ts_ms[rows], rest, bad)
-
-    def _homes_of(self, names: list[str]) -> Int32s:
-        """The partition that each ticker belongs in."""
-        new = [self._homes[name] for name in names[len(self._home_of) :]]
-        if new:
-            self._home_of = np.concatenate((self._home_of, np.array(new, np.int32)))
-        return self._home_of
+        known = await self._known.read(partition, run)
+        rows = np.arange(len(run))[known.rows]
+        rest, unread = await self._rest(run, rows, known.only_id)
+        columns = (rows, known.name_of, known.ts_ms)
+        if unread:
+            is_read = ~np.isin(rows, [each.row for each in unread])
+            columns = (rows[is_read], known.name_of[is_read], known.ts_ms[is_read])
+        bad = sorted([*known.bad, *unread], key=lambda each: each.row)
+        return WholeTicks(columns[0], known.names, columns[1], columns[2], rest, bad)
 
     async def _rest(self, run: RecordColumns, rows: Int64s, only_id: int | None) -> tuple[Rest, list[BadTick]]:
         """The rest of these records, but for those that it cannot be read of."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from streams.core.events import Mode, Strategy
 from streams.core.index import LimitError
-from streams.core.lifecycle import Verdict
+from streams.core.lifecycle import Verdict, settle
 from streams.core.limits import MAX_TICKERS
-from streams.core.shard import EVERY_TICKER, Shard
-from streams.core.strategy_counts import StrategyCounts
+from streams.core.shard import EVERY_TICKER, Fires, Shard
+from streams.core.strategy_counts import StrategyCounts, all_counts
 from streams.core.tickers import TooManyTickersError
 from streams.errors import InputError
 from streams.reference_data import load_conditions
@@ -21,7 +21,7 @@ from streams.replay.definitions_file import Universes
 from streams.replay.rejects import Reject
 from streams.replay.results import Batch, ExecutionsWriter
 from streams.replay.runs import Placed, Run
-from streams.replay.tick_columns import Int64s
+from streams.replay.tick_columns import Int32s, Int64s
 
 MODES: Final = [mode.value for mode in Mode]
 _BY_PAIRS: Final = np.int32(MODES.index(Mode.PER_TICKER))
@@ -45,15 +45,15 @@ class Deciding:
         assert self.shard.strategy_ids == sorted(self.shard.strategy_ids), "definitions are numbered by their ids"
 
     def _put_in_force(self, strategy: Strategy, name: str) -> None:
+        """Let it stand, if it is sound; who read the file has looked at the universe, ticker by ticker."""
+        settled = settle(None, replace(strategy, universe=frozenset()))
+        if settled.verdict is not Verdict.ACCEPTED:
+            raise InputError(f"{self.path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
         try:
-            settled = self.shard.change(
-                strategy if name == strategy.strategy_id else replace(strategy, strategy_id=name)
-            )
+            self.shard.stand(strategy if name == strategy.strategy_id else replace(strategy, strategy_id=name))
         except (LimitError, TooManyTickersError) as error:
             remedy = "spread the variants over several files, and replay each" if self._several else "split the file"
             raise InputError(str(self.path), str(error).partition(";")[0], remedy) from error
-        if settled.verdict is not Verdict.ACCEPTED:
-            raise InputError(f"{self.path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
 
     def universes(self) -> Universes:
         """The tickers of each definition, by number. Those of strategies that are not active were not kept as such."""
@@ -67,12 +67,9 @@ class Deciding:
             found.append(own)
         return Universes([*number], found)
 
-    def counts(self) -> Iterator[StrategyCounts]:
+    def counts(self) -> list[StrategyCounts]:
         """What happened to each definition, by number."""
-        for name in self.shard.strategy_ids:
-            counted = self.shard.counts_of(name)
-            assert counted is not None, "what is in force has counts"
-            yield counted
+        return all_counts(self.shard.index)
 
     @property
     def fired(self) -> Int64s:
@@ -102,7 +99,7 @@ class Deciding:
                 fires.bucket_ms,
                 fires.ts_ms,
                 MODES,
-                np.where(fires.ticker == EVERY_TICKER, self._whole_mode[fires.strategy], _BY_PAIRS),
+                self._modes(fires),
             )
             executions.add(named)
         if not refused:
@@ -112,6 +109,13 @@ class Deciding:
             raise InputError(str(self.path), problem, "replay fewer variants at once")
         homeless = (Placed(int(run.file_of[at]), too_many_tickers(int(batch.rows[at]))) for at in refused)
         return sorted([*run.refused, *homeless])
+
+    def _modes(self, fires: Fires) -> Int32s:
+        """How each was throttled."""
+        by_whole = fires.ticker == EVERY_TICKER
+        if not by_whole.any():
+            return np.full(len(by_whole), _BY_PAIRS)
+        return np.where(by_whole, self._whole_mode[fires.strategy], _BY_PAIRS)
 
 
 def too_many_tickers(row: int) -> Reject:

@@ -9,7 +9,7 @@ from streams.core.columns import Counters
 from streams.core.events import Clock, Mode, Strategy, Tick
 from streams.core.oracle import Oracle
 from streams.core.shard import Shard
-from streams.core.strategy_counts import StrategyCounts
+from streams.core.strategy_counts import StrategyCounts, all_counts
 from tests.core.histories import (
     CONDITIONS,
     Change,
@@ -40,6 +40,7 @@ def assert_same(oracle: Oracle, shard: Shard) -> None:
     assert state_of_shard(shard) == state_of_oracle(oracle)
     assert shard.counts["no_update"] == oracle.counts["no_update"]
     found = {sid: shard.counts_of(sid) for sid in oracle.strategies}
+    assert all_counts(shard.index) == [shard.counts_of(sid) for sid in shard.strategy_ids]
     assert found == {sid: StrategyCounts(*(oracle.counts_of[sid][name] for name in OF_STRATEGIES)) for sid in found}
 
 

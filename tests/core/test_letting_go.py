@@ -4,6 +4,7 @@ import pytest
 
 from streams.core import decode, kernel, numbered, order
 from streams.core.shard import Shard
+from streams.kafka import batch_kernel
 from tests.core.histories import CONDITIONS
 
 
@@ -18,13 +19,27 @@ def lets_go(function: object) -> bool:
 
 
 @pytest.mark.parametrize(
-    "function", [kernel.long_step, decode.judge_codes, numbered.look_up, order._lay_in_order], ids=name
+    "function",
+    [
+        kernel.long_step,
+        decode.long_decode,
+        decode.judge_codes,
+        numbered.look_up,
+        order._lay_in_order,
+        batch_kernel.long_scan,
+        batch_kernel.long_read_records,
+    ],
+    ids=name,
 )
 def test_others_run_beside_the_long_calls_of_a_replay(function: object) -> None:
     assert lets_go(function)
 
 
-@pytest.mark.parametrize("function", [kernel.step, decode.decode, order._put_in_order], ids=name)
+@pytest.mark.parametrize(
+    "function",
+    [kernel.step, decode.decode, order._put_in_order, batch_kernel.scan, batch_kernel.read_records],
+    ids=name,
+)
 def test_the_calls_of_a_worker_keep_the_lock(function: object) -> None:
     assert not lets_go(function)
 

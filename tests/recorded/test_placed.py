@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.recorded.placed import Merging, Placed, Ticks
+from streams.recorded.placed import Merging, Placed, Ticks, merged
 from streams.replay.tick_columns import TickBatch
 
 Tick = tuple[int, int, int]
@@ -49,7 +49,7 @@ def test_any_pieces_make_the_same_order(seed: int) -> None:
     wanted, found, merging = (
         sorted(tick for part in waiting.values() for tick in part),
         list[Tick](),
-        Merging([*waiting]),
+        Merging[Placed]([*waiting]),
     )
     while merging.is_open:
         for partition in merging.lacking:
@@ -60,5 +60,5 @@ def test_any_pieces_make_the_same_order(seed: int) -> None:
             piece, waiting[partition] = waiting[partition][:count], waiting[partition][count:]
             merging.add(partition, placed(piece))
         if merging.is_open:
-            found += told(merging.take())
+            found += told(merged(merging.take()))
     assert found == wanted

@@ -5,14 +5,16 @@ import math
 import random
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from streams.kafka.codec import frame
 from streams.kafka.partitions import partition_of
+from streams.recorded.known_ticks import KnownTickValues
 from streams.recorded.placed import NO_SIZE
 from streams.recorded.whole_ticks import WholeTicks, WholeTickValues, begins_as_ours
+from streams.reference_data import load_conditions
 from tests.core.avro_bytes import TS_MS, array, block, number, text
 from tests.kafka.given_schemas import OWN, GivenSchemas
 from tests.kafka.test_tick_values import NEWER, NEWER_SCHEMA, Value, named, newer, run_of
@@ -111,3 +113,22 @@ def test_any_mixture_keeps_its_order_and_bad_values_and_strays_cost_themselves_a
     found = read(values, partition=2, partitions=4)
     assert told(found) == wanted
     assert [(each.row, each.reason.word) for each in found.bad] == bad
+
+
+def test_what_deciding_reads_is_the_same_and_whether_each_moves_the_price_is_told() -> None:
+    table = load_conditions()
+    draw, values = random.Random(8), list[bytes | Value | None]()
+    for k in range(600):
+        codes = array([number(draw.choice([0, 14, 37, 38, 900])) for _ in range(draw.randrange(3))])
+        value = frame(1, own(draw.choice(["A", "BB", f"NEW{k}"]), TS_MS + k, 1.0, 2, codes))
+        values.append(draw.choice([value] * 20 + [value[:-2], b"", None]))
+    values += [frame(1, own("C", TS_MS, 1.0, 2, array([number(37)]))), (newer(b"D", TS_MS, 37, 9), named(NEWER))]
+    for some, partitions in ((values, 1), (values, 3), (values[-2:], 1), (values[:1] * 40, 1)):
+        whole, schemas = read(some, 0, partitions), GivenSchemas(MORE)
+        known = asyncio.run(KnownTickValues(cast("Any", schemas), partitions, table).read(0, run_of(some)))
+        assert np.arange(len(some))[known.rows].tolist() == whole.rows.tolist()
+        assert known.bad == whole.bad
+        assert [known.names[at] for at in known.name_of] == [whole.names[at] for at in whole.name_of]
+        assert known.ts_ms.tolist() == whole.ts_ms.tolist()
+        told_codes = [each[5] for each in told(whole)]
+        assert known.moves_price.tolist() == [table.moves_price(codes) for codes in told_codes]
