@@ -1,6 +1,7 @@
 """Worker processes of a crash run, and how far their shards have come."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -22,6 +25,7 @@ LINES_SHOWN: Final = 40
 TELLING_S: Final = 2.0
 """What a worker may take to say where it stands."""
 
+SERVED: Final = re.compile(r"tables at (http://\S+)")
 NO_BROKER: Final = ("no answer, so that it could not", "Unable to bootstrap", "GroupCoordinatorNotAvailableError")
 """What a worker says that gives up because the broker is away."""
 
@@ -98,7 +102,19 @@ class Worker:
         said = len(self.log.read_bytes())
         self.process.send_signal(ASK)
         time.sleep(TELLING_S)
-        return f"{self.name} ({self.plan}) stands at\n{self.log.read_bytes()[said:].decode(errors='replace')}"
+        told = self.log.read_bytes()[said:].decode(errors="replace")
+        return f"{self.name} ({self.plan}) says {self.readiness()}, and stands at\n{told}"
+
+    def readiness(self) -> str:
+        """What it tells of its shards."""
+        served = SERVED.search(self.log.read_text(errors="replace"))
+        try:
+            with urlopen(f"{served[1]}/readyz" if served else "", timeout=TELLING_S) as answer:  # noqa: S310 - its own
+                return str(answer.read().decode())
+        except HTTPError as error:
+            return error.read().decode()
+        except (OSError, ValueError) as error:
+            return f"nothing: {error}"
 
     def last_words(self) -> str:
         """Tell how it ended, and what it said last."""

@@ -229,7 +229,8 @@ class Director:
         elif time.monotonic() - self.heard[1] > SILENCE_S:
             alive = (*self.workers, *self.frozen)
             words = "\n".join([each.last_words() for each in alive] + [each.stacks() for each in alive])
-            raise AssertionError(f"seed {self.orders.seed}: nothing has moved for {SILENCE_S} s\n{words}")
+            there = f"at {self.progress.positions} of {self.sender.ends}, {self.sender.on_their_way} more on their way"
+            raise AssertionError(f"seed {self.orders.seed}: nothing has moved for {SILENCE_S} s, {there}\n{words}")
 
     def _finish(self) -> None:
         """Send all away, feed in a little more, and have it drained."""
