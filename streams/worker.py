@@ -28,6 +28,7 @@ from streams.kafka.security import for_confluent
 from streams.kafka.sending import given_up
 from streams.kafka.shadow_reports import ShadowReports
 from streams.kafka.shard_states import State
+from streams.kafka.state_reports import StateReports
 from streams.kafka.strategy_topic import RECORD
 from streams.kafka.warm import compile_elsewhere, warm_up
 from streams.kafka.watch import Watch
@@ -37,7 +38,7 @@ from streams.process import SIGNALS, keep_memory_small, settle, told_to_stop
 from streams.reference_data import load_conditions
 from streams.reports import report_lines
 from streams.settings import Settings
-from streams.views.health import HealthServer
+from streams.views.health import HealthServer, Shown
 from streams.views.owner import own_url
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,8 @@ class Worker:
         settings = self._given.settings
         tables = shown_tables(parts, self._given.sizes[settings.topics.ticks])
         reports = ShadowReports(parts.shards, parts.books.strategies)
-        server = HealthServer(parts.shards, self._metrics.exposed, tables, reports)
+        shown = Shown(tables, reports, StateReports(parts.shards, settings.app_id))
+        server = HealthServer(parts.shards, self._metrics.exposed, shown)
         port = await server.start(settings.web_host, settings.web_port)
         parts.app.reached_at(own_url(settings.advertised_url, settings.web_host, port))
         log.info("health, metrics and tables at http://%s:%d", settings.web_host, port)

@@ -9,6 +9,8 @@ import click
 
 from streams.commands.plainly import settings, told_plainly
 from streams.commands.record import Which, day_of
+from streams.commands.strategies import warn
+from streams.errors import InputError
 from streams.times import read_time
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ def of_a_day(command: Callable[..., None]) -> Callable[..., None]:
         (
             click.option(
                 "--ticks",
-                required=True,
                 multiple=True,
                 help="A folder of `tickgate record`, or kafka://, or files of ticks.",
             ),
@@ -32,6 +33,7 @@ def of_a_day(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--from", "from_", help="Of a topic: from this time on."),
             click.option("--to", help="Of a topic: up to this time."),
             click.option("--offsets", multiple=True, help="Of a topic: PARTITION=FIRST:END, repeatable."),
+            click.option("--worker", metavar="URL", help="In place of --ticks: a running worker, as it stands now."),
         )
     ):
         command = option(command)
@@ -41,32 +43,51 @@ def of_a_day(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @click.argument("strategy")
 @click.argument("ticker")
-@click.option("--at", required=True, help="A time in the bucket that is asked about.")
+@click.option("--at", help="A time in the bucket that is asked about; of a worker, if not said: its stream time.")
 @of_a_day
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def explain(
     strategy: str,
     ticker: str,
-    at: str,
+    at: str | None,
     ticks: tuple[str, ...],
     strategies: Path | None,
     order: str,
     from_: str | None,
     to: str | None,
     offsets: tuple[str, ...],
+    worker: str | None,
     as_json: bool,
 ) -> None:
     """Why did STRATEGY run on TICKER in a bucket, or why not? Goes through a day by the rules, step by step."""
     from streams.recorded.explain import explain as ask
+    from streams.recorded.of_worker import explain_now
     from streams.recorded.telling import Question
 
     with told_plainly():
-        question = Question(strategy, ticker, read_time(at, "--at"))
-        answer = ask(day_asked_for(ticks, strategies, order, Which(from_, to, offsets)), question)
+        question = Question(strategy, ticker, read_time(at, "--at") if at else -1)
+        if worker is not None:
+            refuse_beside_worker(ticks=ticks, strategies=strategies, offsets=offsets, to=to)
+            from_ms = read_time(from_, "--from") if from_ else None
+            answer, warnings = explain_now(settings(), worker, question, from_ms)
+        else:
+            if at is None:
+                raise InputError("--at", "is missing", "say a time in the bucket that is asked about")
+            day = day_asked_for(ticks, strategies, order, Which(from_, to, offsets))
+            answer = ask(day, question)
+            warnings = day.warnings
+    warn(warnings)
     if as_json:
         click.echo(json.dumps(answer.told(), ensure_ascii=False))
     else:
         click.echo("\n".join([answer.word, *(f"  {step}" for step in answer.steps)]))
+
+
+def refuse_beside_worker(**given: object) -> None:
+    """A worker brings its own day: the topics, up to where it has come."""
+    for name, value in given.items():
+        if value:
+            raise InputError(f"--{name}", "stands beside --worker", "leave one of the two out")
 
 
 def day_asked_for(ticks: tuple[str, ...], strategies: Path | None, order: str, which: Which) -> "Day":
@@ -76,6 +97,9 @@ def day_asked_for(ticks: tuple[str, ...], strategies: Path | None, order: str, w
     from streams.replay.in_order import Order
     from streams.replay.run import DEFAULT_BATCH_TICKS
 
+    if not ticks:
+        remedy = "name a recording, kafka://, or files of ticks; or a running worker by --worker"
+        raise InputError("--ticks", "is missing", remedy)
     day = day_of(ticks, which, DEFAULT_BATCH_TICKS, with_strategies=strategies is not None)
     if day is not None:
         return day

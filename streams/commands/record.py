@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from streams.commands.plainly import settings, told_plainly
+from streams.commands.plainly import settings, told_if_stopped, told_plainly
 from streams.errors import InputError, shortened
 from streams.times import read_time
 
@@ -33,7 +33,7 @@ def record(*, from_: str | None, to: str | None, offsets: tuple[str, ...], out: 
     from streams.commands.replay import shown_progress
     from streams.recorded.record import record as run
 
-    with told_plainly(), shown_progress(progress) as advance:
+    with told_plainly(), told_if_stopped(f"nothing was recorded in {out}"), shown_progress(progress) as advance:
         began = time.monotonic()
         done = run(open_range(f"{KAFKA}//", Which(from_, to, offsets)), out, advance)
         seconds = time.monotonic() - began
@@ -52,11 +52,13 @@ class Which(NamedTuple):
     from_: str | None
     to: str | None
     offsets: Sequence[str]
+    from_changelogs: bool = False
+    """Whether it begins with what these hold."""
 
     @property
     def anything(self) -> bool:
         """Whether there is something to tell."""
-        return bool(self.from_ or self.to or self.offsets)
+        return bool(self.from_ or self.to or self.offsets or self.from_changelogs)
 
 
 def day_of(ticks: Sequence[str], which: Which, batch_ticks: int, *, with_strategies: bool) -> "Day | None":
@@ -72,7 +74,8 @@ def day_of(ticks: Sequence[str], which: Which, batch_ticks: int, *, with_strateg
     if of_topic:
         return open_range(of_topic[0], which)
     if which.anything:
-        raise InputError("--from, --to, --offsets", "are for topics alone", f"say --ticks {KAFKA}//, or leave them out")
+        options = "--from, --to, --offsets, --warm-up-from"
+        raise InputError(options, "are for topics alone", f"say --ticks {KAFKA}//, or leave them out")
     if with_strategies:
         return None
     if len(ticks) == 1 and is_recording(Path(ticks[0])):
@@ -114,7 +117,8 @@ def open_range(url: str, which: Which) -> "TopicDay":
         remedy = f"say {KAFKA}// or {KAFKA}//HOST:PORT; TICKGATE_TOPIC_PREFIX names the environment"
         raise InputError(f"--ticks {url}", "names more than a broker", remedy)
     current = settings()
-    return open_topics(replace(current, broker=broker) if broker else current, asked_of(which))
+    there = replace(current, broker=broker) if broker else current
+    return open_topics(there, asked_of(which), from_changelogs=which.from_changelogs)
 
 
 def asked_of(which: Which) -> "Asked":
@@ -148,6 +152,13 @@ def refuse_what_topics_cannot(*, what_if: bool, order: str) -> None:
         raise InputError("--what-if", "is for strategies that stay as they are", remedy)
     if order != "strict":
         raise InputError("--order", "is for files", "leave it out: topics come by time, then partition, then offset")
+
+
+def refuse_strategies_of_another_state(which: Which, ticks: Sequence[str], strategies: Path | None) -> None:
+    """The state in the changelogs is that of the strategies that stood."""
+    if which.from_changelogs and strategies is not None and any(each.startswith(KAFKA) for each in ticks):
+        remedy = "leave one of the two out; with a file, --warm-up-until warms up from ticks"
+        raise InputError("--strategies", "stands beside --warm-up-from changelogs", remedy)
 
 
 def refuse_what_files_cannot(*, warm_up: bool) -> None:

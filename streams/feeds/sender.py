@@ -71,6 +71,14 @@ class Outlet:
         self._producer.produce(self._topic, value=value, partition=partition, timestamp=ts_ms)
         self._producer.poll(0)
 
+    def send_one(self, key: bytes, value: bytes, ts_ms: int, wait: Wait) -> bool:
+        """Hand over one record; returns whether it went, which it does but where it is told to stop."""
+        while not self._produced(key, value, ts_ms):
+            if wait(0):
+                return False
+        self._producer.poll(0)
+        return True
+
     def send(self, records: EncodedRecords, start: int, end: int, wait: Wait) -> int:
         """Hand over some records; returns how many went, which is less only where it is told to stop."""
         data, columns = records.data.tobytes(), (records.key_start, records.key_end, records.value_start)

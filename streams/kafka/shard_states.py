@@ -27,3 +27,6 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.STOPPED: frozenset({State.CLOSED}),
     State.CLOSED: frozenset(),
 }
+
+HELD: Final = frozenset({State.RUNNING, State.DRAINING})
+"""States in which rows are right. A shard that has stopped may have decided what was never sent."""

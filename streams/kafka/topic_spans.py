@@ -34,6 +34,8 @@ class Asked(NamedTuple):
     to_ms: int | None = None
     offsets: Mapping[int, Span] = {}
     """Where some are given, the other partitions are left out."""
+    until: Mapping[int, int] = {}
+    """Where some are given, times go no further than these offsets, and the other partitions are left out."""
 
 
 class At(NamedTuple):
@@ -128,6 +130,8 @@ def _by_times(asking: _Asking, asked: Asked, ends: Mapping[int, int]) -> dict[in
             "and lengthen retention.ms, or record days while they are there"
         )
         raise InputError(_place(asking, partition), _what_is_there(eaten[partition]), remedy)
+    if asked.until:
+        ends = {partition: min(end, asked.until.get(partition, 0)) for partition, end in ends.items()}
     return {partition: _between(asking, partition, asked, ends.get(partition, 0)) for partition in asking.partitions}
 
 

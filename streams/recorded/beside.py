@@ -1,14 +1,19 @@
 """What comes to a shard beside its ticks, and when each shard took it: what a day is decided by."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.core.events import Clock, Mode, Strategy, Tombstone
 from streams.core.flags import Control
 from streams.core.journal import Entry, Taking
 from streams.core.journal import Placed as Standing
-from streams.core.special_rows import Inputs
+from streams.core.restore import Recovery
+from streams.core.special_rows import Inputs, Position
 from streams.core.turns import Turns
+from streams.topic_names import CLOCK, CONTROLS, STRATEGY_CHANGES
+
+TAKEN: Final = (STRATEGY_CHANGES, CONTROLS, CLOCK)
+"""What shards take beside ticks. Turns are known from the start."""
 
 
 class Stands(NamedTuple):
@@ -25,6 +30,28 @@ class Stands(NamedTuple):
 
 
 Event = Stands | Control | Clock
+
+
+class Start(NamedTuple):
+    """How one shard stood at a checkpoint before the range; the ticks from there to the range fire nothing."""
+
+    recovery: Recovery
+    position: Position | None
+    """None: it had seen nothing."""
+    strategies: Sequence[Stands]
+    controls: Sequence[Control]
+    tells_from: int
+    """The tick that the range begins with."""
+    from_ms: int
+    """And its time, where it begins with one: by that it is judged which clock records fire. NEVER: by ticks too."""
+
+    @property
+    def known(self) -> Inputs:
+        """Up to where the inputs are in the strategies and controls, and in the state."""
+        taken = self.position.inputs if self.position is not None else {}
+        return {place: end for place, end in taken.items() if place[0] in TAKEN}
+
+
 Others = Mapping[tuple[str, int], Sequence[Standing[Event]]]
 """By topic, its name without the prefix, and partition: what came later than the start, behind its offset."""
 
@@ -46,10 +73,13 @@ class Beside(NamedTuple):
     others: Others
     entries: Mapping[int, Sequence[Entry]]
     """By shard: from which tick on it had taken how much."""
+    starts: Mapping[int, Start] = {}
+    """Of all shards, in place of what is said above of the start, where they begin with what changelogs hold."""
 
     def taking(self, shard: int) -> Taking[Event]:
         """What one shard takes as its ticks go by."""
-        return Taking(self.entries.get(shard, ()), self.others, self.known)
+        known = self.starts[shard].known if shard in self.starts else self.known
+        return Taking(self.entries.get(shard, ()), self.others, known)
 
 
 def of_strategies(strategies: Sequence[Strategy], default_mode: Mode) -> Beside:

@@ -17,15 +17,16 @@ from streams.core.events import Clock, Mode, Strategy
 from streams.core.flags import NO_FLAGS, Control
 from streams.core.index import LimitError
 from streams.core.journal import Taking
-from streams.core.limits import MAX_TICKERS
+from streams.core.limits import FOREVER, MAX_TICKERS, NEVER
 from streams.core.order import Ranks, in_order, order_of
+from streams.core.restore import CorruptRowError
 from streams.core.shard import EVERY_TICKER, Shard
 from streams.core.strategy_counts import StrategyCounts, all_counts
 from streams.core.tickers import TooManyTickersError
 from streams.core.turns import Way, mode_in
 from streams.errors import InputError
 from streams.kafka.partitions import Here, Homes
-from streams.recorded.beside import Beside, Event, Stands
+from streams.recorded.beside import Beside, Event, Stands, Start
 from streams.recorded.parted import Part, Parted, split
 from streams.recorded.placed import Refused, Ticks
 from streams.replay.deciding import too_many_tickers
@@ -75,6 +76,18 @@ class OneShard:
         self.stood: dict[str, Strategy] = {}
         """Of each strategy the last version that stood here."""
         self._strategies, self._tickers = np.zeros(0, np.int32), np.zeros(0, np.int32)
+        self.tells_from = 0
+        """What fires by earlier ticks is not told."""
+        self.counts_before = dict.fromkeys(COUNTED, 0)
+        """When this tick came."""
+
+        self.from_ms = NEVER
+        """What fires by clock records is told from this time on; NEVER: from that tick on."""
+
+    def tell(self) -> None:
+        """From here on what fires is told, and counted."""
+        if self.tells_from:
+            self.tells_from, self.counts_before = 0, self.shard.counts
 
     def take(self, event: Event) -> Fires | None:
         """Let what came in count; what a clock record fires, if it is one."""
@@ -85,7 +98,8 @@ class OneShard:
                 self.flags = self.flags.with_control(event)
                 self.shard.set_flags(self.flags)
             case Clock() if not is_too_far_ahead(self.shard.stream_ms, event.ts_ms):
-                return self.shard.clock(event.ts_ms)
+                fires = self.shard.clock(event.ts_ms)
+                return fires if event.ts_ms >= self.from_ms else None
         return None
 
     def _stand(self, event: Stands) -> None:
@@ -128,11 +142,16 @@ class ByShard:
         """One as a worker makes it. It knows all turns: of a bucket's way nothing else is true in the end."""
         owns = Here(partition, homes).__getitem__ if beside.shards > 1 else None
         shard = Shard(conditions, beside.default_mode, owns=owns, is_home=owns, alone=not beside.turns, long_steps=True)
+        begins = beside.starts.get(partition)
+        if begins is not None:
+            restored(shard, begins)
         shard.index.tickers.limit = self._limit
         for strategy_id, turns in beside.turns.items():
             shard.index.turn(strategy_id, turns)
         one = OneShard(shard, beside.taking(partition))
-        start: list[Event] = [*beside.strategies, *beside.controls]
+        start: list[Event] = [*(begins or beside).strategies, *(begins or beside).controls]
+        if begins is not None:
+            one.tells_from, one.counts_before, one.from_ms = begins.tells_from, shard.counts, begins.from_ms
         with shard.together():
             for event in start:
                 one.take(event)
@@ -141,8 +160,8 @@ class ByShard:
     @property
     def counts(self) -> dict[str, int]:
         """The totals of all shards, by name: those that hang on the input alone, not on the runs it came in."""
-        counts = [one.shard.counts for one in self.shards.values()]
-        return {name: sum(each[name] for each in counts) for name in COUNTED}
+        counts = [(one.shard.counts, one.counts_before) for one in self.shards.values()]
+        return {name: sum(now[name] - before[name] for now, before in counts) for name in COUNTED}
 
     def stood(self) -> list[Strategy]:
         """All strategies, in the last version that a shard has come to, in the order of their ids."""
@@ -183,6 +202,7 @@ class ByShard:
         """What comes behind the last tick, shard by shard."""
         fired: list[Fired] = []
         for one in self.shards.values():
+            self._warm_up(fired, one, one.tells_from, np.zeros(1, np.int64))
             for event in one.taking.rest():
                 self._note(fired, one, one.take(event), np.zeros(1, np.int64))
         return self._in_order(fired)
@@ -191,15 +211,27 @@ class ByShard:
         """Take the ticks of one shard, cut where it took something else."""
         done = 0
         while done < len(places):
-            for event in one.taking.before(int(whole.offset[done])):
+            offset = int(whole.offset[done])
+            self._warm_up(fired, one, offset, 2 * places[done : done + 1])
+            for event in one.taking.before(offset):
                 self._note(fired, one, one.take(event), 2 * places[done : done + 1])
-            end = int(np.searchsorted(whole.offset, one.taking.next_offset))
+            end = int(np.searchsorted(whole.offset, min(one.taking.next_offset, one.tells_from or FOREVER)))
             part = whole.part(done, end)
             taken, homeless = one.shard.from_names(part.names, part.name_of, part.ts_ms, part.moves_price)
             rejects = [(int(part.offset[at]), too_many_tickers(int(part.offset[at]))) for at in homeless]
-            refused += [Refused(whole.partition, offset, each.reason, each.detail) for offset, each in rejects]
-            self._note(fired, one, one.shard.step(taken), 2 * places[done:end] + 1)
+            if not one.tells_from:
+                refused += [Refused(whole.partition, row, each.reason, each.detail) for row, each in rejects]
+            fires = one.shard.step(taken)
+            self._note(fired, one, None if one.tells_from else fires, 2 * places[done:end] + 1)
             done = end
+
+    def _warm_up(self, fired: list[Fired], one: OneShard, offset: int, at: Int64s) -> None:
+        """Take what a shard took before a tick, as far as that is not told; it is told where the tick is."""
+        for event in one.taking.before(min(offset, one.tells_from - 1)):
+            fires = one.take(event)
+            self._note(fired, one, None if one.from_ms == NEVER else fires, at)
+        if offset >= one.tells_from:
+            one.tell()
 
     def _note(self, fired: list[Fired], one: OneShard, fires: Fires | None, at: Int64s) -> None:
         """Keep what fired, under the numbers that all shards share."""
@@ -244,3 +276,12 @@ class ByShard:
             return order_of(places, rows.strategy, rank, int(places.max(initial=-1)) + 1)
         number = np.repeat(np.arange(len(fired)), [len(each.at) for each in fired])
         return np.lexsort((rank[rows.strategy], np.where(rows.at % 2 == 0, number, 0), rows.at))
+
+
+def restored(shard: Shard, begins: Start) -> None:
+    """Fill a new shard with what its changelogs held."""
+    try:
+        begins.recovery.finish(shard)
+    except (CorruptRowError, LimitError) as error:
+        remedy = "warm up by --warm-up-until, from ticks alone"
+        raise InputError("the changelogs", str(error), remedy) from error

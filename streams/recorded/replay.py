@@ -165,7 +165,9 @@ def since(fired: Batch, ts_ms: int) -> Batch:
 
 
 def _manifest(day: Day, deciding: ByShard, done: Replayed, how: How, out: Path) -> dict[str, Any]:
-    warm = {} if how.warm_until_ms == NEVER else {"warm_up_until_ms": how.warm_until_ms}
+    warm: dict[str, Any] = {} if how.warm_until_ms == NEVER else {"warm_up_until_ms": how.warm_until_ms}
+    if day.beside.starts:
+        warm["warm_up_from"] = "changelogs"
     return {
         "tickgate": __version__,
         "inputs": day.told(),

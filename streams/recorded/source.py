@@ -17,6 +17,7 @@ from streams.recorded.parted import Parted
 from streams.recorded.placed import Placed, Refused, Ticks
 from streams.recorded.topic_beside import Range, Source, read_beside
 from streams.recorded.topic_ticks import TopicTicks
+from streams.recorded.warm_up import goes_on_at, newest_ms, rows_at
 from streams.reference_data import load_conditions
 from streams.settings import Settings
 
@@ -50,6 +51,8 @@ class TopicDay:
     def __init__(self, ticks: TopicTicks, beside: Beside, conditions: ConditionTable, asked: Asked) -> None:
         self.ticks, self.beside, self.conditions, self.asked = ticks, beside, conditions, asked
         self.app_id = ""
+        self.spans = ticks.spans
+        """What was asked for; where it is warmed up, ticks are read from earlier on."""
         self.found_odd: list[str] = []
         """In what came before the ticks."""
 
@@ -65,11 +68,16 @@ class TopicDay:
     def runs(self) -> Iterator[tuple[Ticks | None, list[Refused]]]:
         """The ticks as they are decided."""
         for placed, refused in self.placed():
-            yield (None if placed is None else placed.ticks), refused
+            yield (None if placed is None else placed.ticks), self._asked_for(refused)
 
     def parted(self) -> Iterator[tuple[Parted | None, list[Refused]]]:
         """The same as shards decide it."""
-        return self.ticks.parted(self.conditions)
+        for parted, refused in self.ticks.parted(self.conditions):
+            yield parted, self._asked_for(refused)
+
+    def _asked_for(self, refused: list[Refused]) -> list[Refused]:
+        """Those that are in the range, and not before it."""
+        return [each for each in refused if each.offset >= self.spans[each.partition].first]
 
     def progress(self) -> tuple[int, int | None]:
         """Offsets, those of records that are no ticks too."""
@@ -77,7 +85,7 @@ class TopicDay:
 
     def told(self) -> dict[str, Any]:
         """Which topic, and which part of it."""
-        return {"topic": self.ticks.topic, "app_id": self.app_id, "partitions": spans_told(self.ticks.spans)}
+        return {"topic": self.ticks.topic, "app_id": self.app_id, "partitions": spans_told(self.spans)}
 
     def place(self, partition: int, offset: int) -> str:
         """Where a tick stands, in words."""
@@ -94,8 +102,11 @@ def spans_told(spans: dict[int, Span]) -> list[dict[str, int]]:
     return [{"partition": p, "first_offset": span.first, "end_offset": span.end} for p, span in sorted(spans.items())]
 
 
-def open_topics(settings: Settings, asked: Asked) -> TopicDay:
-    """Find the range, and read all but its ticks; raises `InputError`."""
+def open_topics(settings: Settings, asked: Asked, *, from_changelogs: bool = False) -> TopicDay:
+    """Find the range, and read all but its ticks; raises `InputError`.
+
+    From changelogs: the shards begin with the state that they had at its start.
+    """
     security, topics = for_confluent(settings), settings.topics
     with registry_told():
         schemas = open_schemas(
@@ -105,9 +116,13 @@ def open_topics(settings: Settings, asked: Asked) -> TopicDay:
     default = Mode.PER_TICKER if settings.per_ticker_throttle else Mode.LEGACY
     source = Source(settings.broker, topics, schemas, security, default)
     from_ms, to_ms = asked.from_ms, asked.to_ms
-    times = Range(spans.of, NEVER if from_ms is None else from_ms, FOREVER if to_ms is None else to_ms)
+    rows = rows_at(settings, spans.of, from_ms) if from_changelogs else {}
+    read = {p: Span(min(goes_on_at(rows[p]), span.first), span.end) if rows else span for p, span in spans.of.items()}
+    times = Range(read, NEVER if from_ms is None else from_ms, FOREVER if to_ms is None else to_ms, rows)
     beside, warnings = read_beside(source, times)
-    ticks = TopicTicks(partial(make_consumer, settings, "none"), topics.ticks, spans.of, schemas)
+    newest = {partition: newest_ms(each) for partition, each in rows.items()}
+    ticks = TopicTicks(partial(make_consumer, settings, "none"), topics.ticks, read, schemas, newest)
     day = TopicDay(ticks, beside, load_conditions(settings.conditions), asked)
+    day.spans = dict(spans.of)
     day.app_id, day.found_odd = topics.app_id, [*spans.warnings, *warnings]
     return day

@@ -26,12 +26,10 @@ from streams.kafka.strategy_fold import put, read
 from streams.kafka.strategy_topic import RECORD as STRATEGY_CHANGE
 from streams.kafka.topic_spans import Span
 from streams.kafka.whole_topic import Record, read_whole
-from streams.recorded.beside import Beside, Event, Stands
+from streams.recorded.beside import TAKEN, Beside, Event, Stands, Start
+from streams.recorded.rows_then import RowsThen
 from streams.recorded.side_by_side import Begun, side_by_side
 from streams.topic_names import CLOCK, CONTROLS, JOURNAL, STRATEGY_CHANGES, TopicNames
-
-TAKEN: Final = (STRATEGY_CHANGES, CONTROLS, CLOCK)
-"""Turns are known from the start."""
 
 NAMED: Final = 5
 """Strategies, or shards, in one warning."""
@@ -62,6 +60,9 @@ class Range(NamedTuple):
     spans: Mapping[int, Span]
     from_ms: int = NEVER
     to_ms: int = FOREVER
+    """Of clock records."""
+    rows: Mapping[int, RowsThen] = {}
+    """What each shard begins with, where it begins with its changelogs: see `warm_up.py`. The spans begin there."""
 
 
 def read_beside(source: Source, asked: Range) -> tuple[Beside, list[str]]:
@@ -85,8 +86,13 @@ class _Reading:
         changes, controls = self._changes(), self._controls()
         others: dict[Place, Events] = {**changes, **controls, **self._clock()}
         entries = self._entries()
-        known = self._known(entries)
+        starts = {
+            shard: Start(rows.recovery, rows.position, [], [], rows.tick, self._asked.from_ms)
+            for shard, rows in self._asked.rows.items()
+        }
+        known = _known_to_all(starts) if starts else self._known(entries)
         self._look_at_compaction(changes, known)
+        self._look_at_clocks(starts, entries)
         beside = Beside(
             shards=len(self._asked.spans),
             default_mode=source.default_mode,
@@ -95,7 +101,14 @@ class _Reading:
             turns=read_turns(source.bootstrap, source.names.turns, source.schemas, source.security),
             known=known,
             others={place: _from(events, known.get(place, 0)) for place, events in others.items()},
-            entries={shard: [_lifted(each, known) for each in some] for shard, some in entries.items()},
+            entries={
+                shard: [_lifted(each, starts[shard].known if starts else known) for each in some]
+                for shard, some in entries.items()
+            },
+            starts={
+                shard: start._replace(strategies=_standing(changes, start.known), controls=_set(controls, start.known))
+                for shard, start in starts.items()
+            },
         )
         return beside, self._warnings
 
@@ -140,7 +153,7 @@ class _Reading:
                 ts_ms: int = decoder.decode(record.value, record.headers)["ts"]
             except BadValueError:
                 continue
-            if self._asked.from_ms <= ts_ms < self._asked.to_ms:
+            if (self._asked.rows or self._asked.from_ms <= ts_ms) and ts_ms < self._asked.to_ms:
                 found.setdefault((CLOCK, record.partition), []).append((record.offset, Clock(ts_ms)))
         return found
 
@@ -186,6 +199,26 @@ class _Reading:
         places = {place for inputs in at_start for place in inputs if place[0] in {STRATEGY_CHANGES, CONTROLS}}
         return {place: min(inputs.get(place, 0) for inputs in at_start) for place in sorted(places)} | clocks
 
+    def _look_at_clocks(self, starts: Mapping[int, Start], entries: Mapping[int, list[Entry]]) -> None:
+        """Warn of shards whose state has clock records that the range begins with; the rows before are gone."""
+        taken = []
+        for shard, start in starts.items():
+            told = [
+                each.inputs.get((CLOCK, shard), 0)
+                for each in entries.get(shard, ())
+                if each.next_offset < start.tells_from
+            ]
+            if (
+                start.tells_from
+                and start.from_ms == NEVER
+                and start.known.get((CLOCK, shard), 0) > max(told, default=0)
+            ):
+                taken.append(str(shard))
+        if taken:
+            words = "clock records at the start are in their state, and what they fired is not told"
+            remedy = "the rows before are compacted away: begin earlier or later"
+            self._warnings.append(f"partitions {_named(taken)}: {words}; {remedy}")
+
     def _look_at_compaction(self, changes: Mapping[Place, Events], known: Mapping[Place, int]) -> None:
         """Warn of strategies whose version at the start may be gone from the topic."""
         first: dict[str, tuple[Place, int, Event]] = {}
@@ -205,6 +238,13 @@ class _Reading:
             words = f"of {len(lost)} strategies the first version that is left came within the range"
             remedy = "what stood before was compacted away, and decides nothing here; record days while it is there"
             self._warnings.append(f"{self._source.names.strategy_changes}: {words} ({_named(lost)}); {remedy}")
+
+
+def _known_to_all(starts: Mapping[int, Start]) -> dict[Place, int]:
+    """Up to where every shard knows the inputs; and of its own clock, the shard."""
+    places = {place for start in starts.values() for place in start.known}
+    known = {place: min(start.known.get(place, 0) for start in starts.values()) for place in places}
+    return known | {place: starts[place[1]].known.get(place, 0) for place in places if place[0] == CLOCK}
 
 
 def _standing(changes: Mapping[Place, Events], known: Mapping[Place, int]) -> list[Stands]:

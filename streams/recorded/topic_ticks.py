@@ -43,9 +43,14 @@ class TopicTicks:
     """Reads the range, once."""
 
     def __init__(
-        self, make_consumer: Callable[[], AIOKafkaConsumer], topic: str, spans: Mapping[int, Span], schemas: Schemas
+        self,
+        make_consumer: Callable[[], AIOKafkaConsumer],
+        topic: str,
+        spans: Mapping[int, Span],
+        schemas: Schemas,
+        newest_ms: Mapping[int, int] | None = None,
     ) -> None:
-        """Take spans of all partitions of the topic."""
+        """Take spans of all partitions of the topic; and what is known of the newest time before each."""
         self.topic, self.spans = topic, dict(spans)
         self.done = 0
         """Offsets that were read."""
@@ -54,7 +59,7 @@ class TopicTicks:
         self._make_consumer, self._schemas = make_consumer, schemas
         self._open = {p: span for p, span in self.spans.items() if span.first < span.end}
         self._at = {p: span.first for p, span in self._open.items()}
-        self._newest_ms = dict.fromkeys(self._open, NEVER)
+        self._newest_ms = {p: (newest_ms or {}).get(p, NEVER) for p in self._open}
         self._refused: list[Refused] = []
 
     def runs(self) -> Iterator[tuple[Placed | None, list[Refused]]]:

@@ -5,12 +5,13 @@
     /metrics  Prometheus.
     /tables/  Rows; see `tables.py`.
     /rollout  What shadows have counted; see `rollout.py`.
+    /state    What stands of a ticker or a strategy; see `state.py`.
 
 It stands beside Faust's server and needs nothing of it.
 """
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from streams.views import served
 from streams.views.owner import Owner
 from streams.views.rollout import Reports, Rollout
 from streams.views.served import Expose, Readiness, Server
+from streams.views.state import States, StateView
 from streams.views.status import WorkerStatus
 from streams.views.tables import Tables, routes
 
@@ -37,16 +39,24 @@ def readiness(status: WorkerStatus) -> Readiness:
     return Readiness(not reasons, {"ready": not reasons, "reasons": reasons, "shards": described})
 
 
-def application(
-    status: WorkerStatus, expose: Expose, tables: Tables | None = None, reports: Reports | None = None
-) -> web.Application:
-    """All answers; of tables and shadows, where there are some."""
+class Shown(NamedTuple):
+    """What is told of the shards, beside their health."""
+
+    tables: Tables
+    reports: Reports | None = None
+    states: States | None = None
+
+
+def application(status: WorkerStatus, expose: Expose, shown: Shown | None = None) -> web.Application:
+    """All answers; of tables, shadows and states, where there are some."""
     made = served.application(expose, lambda: readiness(status))
-    if tables is not None:
+    if shown is not None:
         owner = Owner()
-        made.add_routes(routes(tables, owner))
-        if reports is not None:
-            made.add_routes([web.get("/rollout", Rollout(reports, tables, owner).told)])
+        made.add_routes(routes(shown.tables, owner))
+        if shown.reports is not None:
+            made.add_routes([web.get("/rollout", Rollout(shown.reports, shown.tables, owner).told)])
+        if shown.states is not None:
+            made.add_routes([web.get("/state", StateView(shown.states, shown.tables, owner).told)])
         made.cleanup_ctx.append(lambda _: opened(owner))
     return made
 
@@ -60,7 +70,5 @@ async def opened(owner: Owner) -> AsyncIterator[None]:
 class HealthServer(Server):
     """The application on a port."""
 
-    def __init__(
-        self, status: WorkerStatus, expose: Expose, tables: Tables | None = None, reports: Reports | None = None
-    ) -> None:
-        super().__init__(application(status, expose, tables, reports), MEND_PORT)
+    def __init__(self, status: WorkerStatus, expose: Expose, shown: Shown | None = None) -> None:
+        super().__init__(application(status, expose, shown), MEND_PORT)

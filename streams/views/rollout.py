@@ -21,7 +21,7 @@ from streams.core.limits import MAX_STRATEGY_ID_BYTES
 from streams.core.rollout import Report, as_told, read_report
 from streams.errors import shortened
 from streams.views.owner import HOP, Owner
-from streams.views.tables import Tables, answer, refused
+from streams.views.tables import Tables, answer, owners_of, refused
 
 
 class Reports(Protocol):
@@ -73,15 +73,8 @@ class Rollout:
     async def _with_others(self, found: Gathered, strategy_id: str) -> Gathered:
         """Ask for the shards that are not here."""
         here, silent = {each.shard for each in found.reports} | found.silent.keys(), dict(found.silent)
-        elsewhere: dict[str, list[int]] = {}
-        for partition in range(self._tables.partitions):
-            if partition in here:
-                continue
-            url = self._tables.owner_url(partition)
-            if not url or url == self._tables.own_url():
-                silent[partition] = "nobody is known to own it; it is on its way, or recovers; ask again"
-            else:
-                elsewhere.setdefault(url, []).append(partition)
+        elsewhere, lost = owners_of(self._tables, [p for p in range(self._tables.partitions) if p not in here])
+        silent.update(lost)
         asked = [self._ask(url, partitions, strategy_id) for url, partitions in elsewhere.items()]
         reports = list(found.reports)
         for other in await asyncio.gather(*asked):

@@ -13,7 +13,7 @@ What is not checkpointed yet is seen too.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -25,14 +25,12 @@ from streams.core.limits import MAX_STRATEGY_ID_BYTES, MAX_TICKER_BYTES
 from streams.errors import shortened
 from streams.instruments import ShardStatus
 from streams.kafka.partitions import partition_of
-from streams.kafka.shard_states import State
+from streams.kafka.shard_states import HELD, State
 from streams.views.owner import HOP, Answer, Owner
 from streams.views.status import WorkerStatus
 
 KEYS_SHOWN: Final = 100
 MOST_KEYS_SHOWN: Final = 10_000
-HELD: Final = {State.RUNNING, State.DRAINING}
-"""States of a shard whose rows are right. One that has stopped may have decided what was never sent."""
 
 
 class Rows(Protocol):
@@ -145,6 +143,18 @@ class Reader:
             )
             raise away(f"shard {partition} is not here, and {url} is this worker: {told}")
         return url
+
+
+def owners_of(tables: Tables, partitions: Iterable[int]) -> tuple[dict[str, list[int]], dict[int, str]]:
+    """The workers to ask for shards that are not here, and which of these for which; and why of others nobody is."""
+    elsewhere, silent = dict[str, list[int]](), dict[int, str]()
+    for partition in partitions:
+        url = tables.owner_url(partition)
+        if not url or url == tables.own_url():
+            silent[partition] = "nobody is known to own it; it is on its way, or recovers; ask again"
+        else:
+            elsewhere.setdefault(url, []).append(partition)
+    return elsewhere, silent
 
 
 def why(shard: ShardStatus) -> str:

@@ -26,6 +26,12 @@ CONSUMERS = "tests/consumer/test_examples.py::test_workers_report_each_execution
 
 AS_IT_WAS = "tests/recorded/test_ranges.py::test_it_is_recorded_and_replayed_as_the_readme_says"
 
+OF_WORKER = "tests/recorded/test_of_worker.py::test_what_stands_and_why_is_told_by_each_worker_as_by_the_topics"
+
+WARM_UP = "tests/recorded/test_warm_up.py::test_the_second_half_comes_out_as_it_was_lived"
+
+PACED = "tests/recorded/test_paced.py::test_it_is_sent_as_the_readme_says"
+
 FOLLOWED = "tests/consumer/test_examples.py::test_the_loop_of_the_readme_sees_each_execution_once"
 
 UNIVERSE = "tests/universes/test_universe_command.py::test_it_is_run_as_the_readme_says"
@@ -67,6 +73,10 @@ PROVEN_BY: dict[str, str] = {
     "tickgate record --from 2025-10-09T08:00:00Z --to 2025-10-09T10:00:00Z --out monday": AS_IT_WAS,
     "tickgate replay --ticks monday --out as-it-was": AS_IT_WAS,
     "tickgate replay --ticks kafka:// --from 2025-10-09T08:00:00Z --to 2025-10-09T10:00:00Z --out the-same": AS_IT_WAS,
+    "tickgate state --ticker AAPL --worker http://127.0.0.1:6066": OF_WORKER,
+    "tickgate explain breakout AAPL --worker http://127.0.0.1:6066": OF_WORKER,
+    "tickgate replay --ticks kafka:// --from 2025-10-09T08:53:22Z --warm-up-from changelogs --out later": WARM_UP,
+    "tickgate replay --ticks ticks.csv --strategies strategies.jsonl --out day --speed 60x": PACED,
     "docker compose up --wait": "tests/deploy/test_compose.py::test_two_workers_share_the_work",
     "tickgate flags set shadow true": ROLLOUT,
     'tickgate rollout back --reason "staging first"': ROLLOUT,

@@ -16,8 +16,12 @@ from bench.kafka_ground import PARTITIONS, Place, import_strategies, make_topics
 from streams.cli import main
 from streams.errors import InputError
 from streams.kafka.partitions import partition_of
+from streams.kafka.topic_spans import Asked
 from streams.recorded import record as recording
 from streams.recorded.day_files import DayFiles
+from streams.recorded.replay import How, replay_day
+from streams.recorded.source import open_topics
+from streams.settings import Settings
 from streams.times import shown_time
 from tests.core.avro_bytes import framed, tick
 from tests.house.readme import steps
@@ -143,6 +147,17 @@ def test_a_range_whose_start_is_deleted_is_refused_with_what_is_there(filled: Pl
     assert ticks_of(tmp_path / "left") == [row for row in whole if row["offset"] >= ends[row["partition"]]]
 
 
+def test_what_is_deleted_while_it_is_read_ends_it_with_the_place(filled: Place, tmp_path: Path) -> None:
+    settings = Settings.read(filled.environment({}))
+    day = open_topics(settings, Asked())
+    admin = AdminClient({"bootstrap.servers": filled.ground.bootstrap})
+    (future,) = admin.delete_records([TopicPartition(filled.topics.ticks, 1, 50)]).values()
+    future.result()
+    with pytest.raises(InputError, match=r"what was to be read next is deleted; lengthen retention\.ms"):
+        replay_day(day, tmp_path / "day", How())
+    assert [path.name for path in (tmp_path / "day").iterdir()] == []
+
+
 def test_schemas_may_change_in_mid_day_and_bad_records_are_told(once: Place, tmp_path: Path) -> None:
     make_topics(once)
     hand = Hand(once, once.topics.ticks)
@@ -175,7 +190,9 @@ def test_a_recording_is_whole_or_not_there(filled: Place, tmp_path: Path, monkey
         assert refusal(filled, "record", "--out", str(tmp_path / "day")).endswith("the disk: is full; make room")
     with monkeypatch.context() as patched:
         patched.setattr(DayFiles, "add", stopped)
-        assert invoked(filled, "record", "--out", str(tmp_path / "day")).exit_code == 1
+        done = invoked(filled, "record", "--out", str(tmp_path / "day"))
+        assert done.exit_code == 1
+        assert f"stopped: nothing was recorded in {tmp_path / 'day'}" in done.output
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("day")] == []
     recorded(filled, tmp_path / "day")
     assert "is there already" in refusal(filled, "record", "--out", str(tmp_path / "day"))

@@ -34,3 +34,5 @@ def test_tickers_and_strategies_stand_as_the_oracles_have_them(seed: int) -> Non
         assert (found["version"], found["status"]) == ((stands.version, stands.status) if stands else (None, None))
         assert (found["last_run"] or NEVER) == home.last_trigger.get(sid, NEVER)
         assert found["stream_time"] == home.stream_ms
+        by_ticker = {ticker: of_ticker(deciding, ticker)["last_bucket"].get(sid) for ticker in TICKERS}
+        assert found["last_bucket"] == {ticker: by_ticker[ticker] for ticker in sorted(TICKERS) if by_ticker[ticker]}

@@ -242,6 +242,12 @@ def test_what_was_stopped_leaves_the_earlier_result_whole(
     monkeypatch.setattr(Deciding, "step", stopped)
     with pytest.raises(error):
         replay(Job([tmp_path / "d"], tmp_path / "strategies.jsonl", tmp_path / "out"))
+    told = run_on(tmp_path, tmp_path / "d")
+    if error is KeyboardInterrupt:
+        assert told.exit_code == 1
+        assert f"stopped: no result of this run is in {tmp_path / 'out'}; " in told.stderr
+    else:
+        assert (told.exit_code, told.stderr) == (2, "error: place: problem; remedy\n")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 

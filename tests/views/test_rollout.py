@@ -16,7 +16,7 @@ from streams.core.rollout import Report, as_told
 from streams.core.shadow import ShadowCounts
 from streams.instruments import ShardStatus
 from streams.metrics import Metrics
-from streams.views.health import HealthServer
+from streams.views.health import HealthServer, Shown
 from streams.views.owner import HOP, own_url
 from streams.views.rollout import address, read_answer
 from streams.views.tables import Tables
@@ -55,7 +55,7 @@ class Worker:
 @asynccontextmanager
 async def serving(worker: Worker) -> Any:
     tables = Tables({}, PARTITIONS, worker, lambda each: worker.owners.get(each, ""), lambda: worker.url)
-    server = HealthServer(worker, Metrics().exposed, tables, worker)
+    server = HealthServer(worker, Metrics().exposed, Shown(tables, worker))
     worker.url = own_url("", HOST, await server.start(HOST, 0))
     try:
         yield

@@ -20,7 +20,7 @@ from streams.instruments import ShardStatus
 from streams.kafka.partitions import partition_of
 from streams.metrics import Metrics
 from streams.views import owner
-from streams.views.health import HealthServer
+from streams.views.health import HealthServer, Shown
 from streams.views.owner import HOP, own_url
 from streams.views.tables import Table, Tables, strategy_row
 
@@ -72,7 +72,7 @@ Ask = Callable[..., Awaitable[Answer]]
 
 @asynccontextmanager
 async def serving(worker: Worker) -> Any:
-    server = HealthServer(worker, Metrics().exposed, worker.tables())
+    server = HealthServer(worker, Metrics().exposed, Shown(worker.tables()))
     worker.url = own_url("", HOST, await server.start(HOST, 0))
     try:
         yield
