@@ -24,7 +24,8 @@ NO_ORDER: Final = np.zeros(0, np.int64)
 
 def goes_as_one(beside: Beside) -> bool:
     """Whether one shard does."""
-    return not beside.turns and not _takes_more(beside) and _all_by_pairs(beside)
+    alike = not beside.starts and not beside.turns
+    return alike and not _takes_more(beside) and _all_by_pairs(beside)
 
 
 def as_one(beside: Beside) -> Beside:

@@ -10,10 +10,12 @@ from streams.core.conditions import ConditionTable
 from streams.core.events import Clock, Mode, Status, Strategy
 from streams.core.flags import PER_TICKER_THROTTLE, Control
 from streams.core.journal import Entry
+from streams.core.limits import NEVER
+from streams.core.restore import Recovery
 from streams.core.turns import UNTURNED
 from streams.kafka.partitions import partition_of
 from streams.recorded.as_one import as_one, gathered, goes_as_one
-from streams.recorded.beside import Beside, Event, Stands
+from streams.recorded.beside import Beside, Event, Stands, Start
 from streams.recorded.deciding import ByShard
 from streams.recorded.parted import Part, Parted, parted
 from streams.reference_data import load_conditions
@@ -111,6 +113,11 @@ def test_strategies_that_decide_as_a_whole_or_have_turned_take_many_shards() -> 
     assert goes_as_one(beside([Strategy("a", "1m", frozenset("A"), mode=Mode.PER_TICKER)], controls=off))
     assert not goes_as_one(beside([pairs], default_mode=Mode.LEGACY))
     assert not goes_as_one(beside([pairs], turns={"a": UNTURNED}))
+
+
+def test_shards_that_begin_with_what_changelogs_hold_are_many() -> None:
+    nothing = Start(Recovery(), None, [], [], 0, NEVER)
+    assert not goes_as_one(beside([Strategy("a", "1m", frozenset("A"))], starts={0: nothing}))
 
 
 def test_one_shard_has_room_for_the_tickers_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
