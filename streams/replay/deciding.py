@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from streams.core.entry import HELD_AS_NUMBERS, Entry
 from streams.core.events import Mode, Strategy
 from streams.core.index import LimitError
 from streams.core.lifecycle import Verdict, settle
@@ -55,12 +56,23 @@ class Deciding:
             remedy = "spread the variants over several files, and replay each" if self._several else "split the file"
             raise InputError(str(self.path), str(error).partition(";")[0], remedy) from error
 
+    def hold_as_numbers(self) -> None:
+        """Let go of the names of the tickers that the shard holds by number: sets of them are as large as its state.
+
+        Where there are variants the sets stay: they are told by their sizes.
+        """
+        for at, (entry, strategy) in enumerate(self._held() if not self._several else ()):
+            if len(entry.own) == len(strategy.universe):
+                self._strategies[at] = replace(strategy, universe=strategy.universe and HELD_AS_NUMBERS)
+
+    def _held(self) -> Iterator[tuple[Entry, Strategy]]:
+        return zip(self.shard.index.entries.values(), self._strategies, strict=True)
+
     def universes(self) -> Universes:
         """The tickers of each definition, by number. Those of strategies that are not active were not kept as such."""
         number = dict(self.shard.index.tickers.by_name)
-        entries = self.shard.index.entries.values()
         found = []
-        for entry, strategy in zip(entries, self._strategies, strict=True):
+        for entry, strategy in self._held():
             own = entry.own
             if len(own) < len(strategy.universe):
                 own = np.array([number.setdefault(each, len(number)) for each in sorted(strategy.universe)], np.int32)

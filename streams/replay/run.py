@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from streams import __version__
 from streams.errors import InputError, os_trouble
+from streams.process import give_back
 from streams.replay import definitions_file
 from streams.replay.ahead import ahead
 from streams.replay.deciding import Deciding
@@ -91,6 +92,8 @@ def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
         with nothing_collected():
             plan = read_plan(job)
             deciding = Deciding(plan.definitions, job.what_if or job.strategies)
+            deciding.hold_as_numbers()
+            give_back()
         rows, rejected = decide(job, Ticks(found, files, runs), plan, deciding, advance)
         warnings = [*plan.warnings, *skipped(plan, deciding), *gaps(found)]
         warnings += [warning for file in files for warning in file.warnings]
