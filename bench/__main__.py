@@ -37,7 +37,7 @@ REPORTS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "start": lambda args: start.report(args.seed, args.rounds),
     "universe": lambda args: universe.report(2 * args.rounds),
     "kafka": lambda args: kafka_throughput.report(args.seed, args.ticks or TICKS, args.rounds),
-    "latency": lambda args: kafka_latency.report(args.seed, args.seconds),
+    "latency": lambda args: kafka_latency.report(args.seed, args.minutes),
     "feed": lambda args: feed.report(args.seed, args.ticks or feed.TRADES, args.rounds),
     "recovery": lambda args: kafka_recovery.report(args.seed, args.rounds),
     "memory": lambda args: kafka_memory.report(args.seed, args.ticks or kafka_memory.TICKS),
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, help="of core's slow peers (its quick ones get 2 n + 1), of kafka"
     )
-    parser.add_argument("--seconds", type=float, default=kafka_latency.SECONDS, help="of latency, in each guarantee")
+    parser.add_argument("--minutes", type=int, default=kafka_latency.MINUTES, help="of latency, in each guarantee")
     parser.add_argument(
         "--trouble",
         action="append",
