@@ -20,7 +20,7 @@ from bench.kafka_flow import Helper
 from bench.kafka_ground import PARTITIONS, Place, RunError, import_strategies, make_topics, real_broker, say
 from bench.kafka_in_force import in_force_ms, read_journal
 from bench.kafka_schedule import Flow, Sent, send_on_schedule
-from bench.kafka_summary import Spread, spread
+from bench.kafka_summary import Spread, cost_of_other, is_other
 from bench.kafka_wide import PAIRS, TICKERS
 from bench.kafka_worker import Worker
 from streams.kafka.brokers import NoBrokerError
@@ -128,7 +128,7 @@ def slices_of(worker: Worker, changer: Helper, ticks: int) -> list[Slice]:
     slices: list[Slice] = []
     at, now_s = taken(worker), time.monotonic()
     while at < LAST_PART * ticks:
-        changing = len(slices) % 4 in {1, 2}
+        changing = is_other(len(slices))
         if changing:
             changer.tell("begin")
         time.sleep(SLICE_S)
@@ -163,8 +163,7 @@ def steady(changer: Helper, sender: Helper, reader: Helper) -> Floats:
 
 def costs(slices: list[Slice]) -> Spread | None:
     """What part of the rate the changes cost, by pairs of neighbours."""
-    pairs = [sorted(pair) for pair in zip(slices[::2], slices[1::2], strict=False)]
-    return spread([1 - changing.rate / quiet.rate for quiet, changing in pairs])
+    return cost_of_other(slices)
 
 
 def described(guarantee: str, slices: list[Slice], found: Floats) -> list[str]:

@@ -41,6 +41,17 @@ def price(rounds: Iterable[Round], dear: str, cheap: str) -> Spread | None:
     return spread([1 - each[dear] / each[cheap] for each in rounds if dear in each and cheap in each])
 
 
+def is_other(number: int) -> bool:
+    """Of slices of two kinds in turn, whether one is of the other kind: the one, the other, the other, the one."""
+    return number % 4 in {1, 2}
+
+
+def cost_of_other(slices: Sequence[tuple[bool, float]]) -> Spread | None:
+    """What part of the rate the other kind costs, by pairs of neighbours: of each whether it is such, and its rate."""
+    pairs = [sorted(pair) for pair in zip(slices[::2], slices[1::2], strict=False)]
+    return spread([1 - other / one for (_, one), (_, other) in pairs])
+
+
 def rotated(names: Sequence[str], by: int) -> list[str]:
     """The same names from another beginning, so that nobody always runs first, or always after the same one."""
     at = by % len(names)

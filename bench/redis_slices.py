@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from bench.kafka_ground import RunError
-from bench.kafka_summary import Spread, spread
+from bench.kafka_summary import Spread, cost_of_other, spread
 
 COST_BOUND: Final = 0.05
 EQUAL_BOUND_S: Final = 10.0
@@ -26,15 +26,9 @@ class Slice(NamedTuple):
         return f"{which}: {rates}, equal after {self.equal_s:.2f} s"
 
 
-def is_troubled(number: int) -> bool:
-    """Whether the slice of that number has the trouble: well, in trouble, in trouble, well, and so on."""
-    return number % 4 in {1, 2}
-
-
 def costs(slices: list[Slice]) -> Spread:
     """What part of the rate the trouble costs, by pairs of neighbours."""
-    pairs = [sorted(pair) for pair in zip(slices[::2], slices[1::2], strict=False)]
-    found = spread([1 - troubled.rate / well.rate for well, troubled in pairs])
+    found = cost_of_other([(each.troubled, each.rate) for each in slices])
     if found is None:
         raise RunError("the backlog was over before there were two slices; it needs more ticks")
     return found

@@ -34,11 +34,12 @@ from bench.kafka_ground import (
     say,
 )
 from bench.kafka_schedule import Flow, send_on_schedule
+from bench.kafka_summary import is_other
 from bench.kafka_worker import Worker
 from bench.pair_sums import Fired, of_executions, of_workload
 from bench.redis_ends import Ends, seconds_until_equal
 from bench.redis_hurt import NEEDS_REPLICA, TROUBLES, Servers
-from bench.redis_slices import EQUAL_BOUND_S, Slice, described, is_troubled
+from bench.redis_slices import EQUAL_BOUND_S, Slice, described
 from streams.kafka.brokers import NoBrokerError
 from streams.kafka.kafka_jars import Unavailable
 
@@ -114,7 +115,7 @@ def course(ground: Ground, name: str, work: reference.Workload, right: Fired) ->
         stage.worker.wait_until(lambda each: taken(each) >= WARM_UP_TICKS, "at work")
         slices: list[Slice] = []
         while taken(stage.worker) < LAST_PART * len(work.who) and len(slices) < 2 * MOST_PAIRS:
-            slices.append(measured(stage, name if is_troubled(len(slices)) else None))
+            slices.append(measured(stage, name if is_other(len(slices)) else None))
             say(f"{name}: {slices[-1]}")
         stage.worker.wait_until(lambda each: taken(each) == len(work.who), "done with the backlog")
         must_be_equal(stage)

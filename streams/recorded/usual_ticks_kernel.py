@@ -7,7 +7,7 @@ byte each. Of all others nothing is said but that they are others: `core/decode.
 import numpy as np
 
 from streams.core.columns import Bytes, Int64s
-from streams.core.decode import FAULT, UNKNOWN, Decoded, Names
+from streams.core.decode import FAULT, UNKNOWN, Decoded, Names, first_slot
 from streams.core.jit import compiled, letting_go
 
 NONE: int = FAULT.NONE
@@ -21,7 +21,7 @@ LONGEST: int = 1 << 10
 @compiled
 def number_of(key: np.uint64, names: Names) -> int:
     """The ticker of a short name, by the key that stands for it in the table of names; or that there is none."""
-    slot = np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (len(names.slots) - 1)
+    slot = first_slot(key, names)
     while True:
         number: int = names.slots[slot]
         if number == NO_NUMBER or names.keys[number] == key:

@@ -17,10 +17,11 @@ from redis.retry import Retry
 from bench import reference
 from bench.kafka_answer import EXECUTION, FRAMING_BYTES, Record
 from bench.kafka_ground import RunError
+from bench.kafka_summary import is_other
 from bench.pair_sums import of_executions, of_workload
 from bench.redis_ends import has
 from bench.redis_hurt import NEEDS_REPLICA, TROUBLES, Servers
-from bench.redis_slices import Slice, costs, described, is_troubled
+from bench.redis_slices import Slice, costs, described
 from streams.kafka.kafka_jars import Unavailable
 from streams.views.redis.keys import NO_PREFIX
 from streams.views.redis.marker import Marker
@@ -77,7 +78,7 @@ def test_wrong_executions_are_noticed(spoilt: str) -> None:
 
 def slices(*rates: float) -> list[Slice]:
     """So many, well and in trouble as they come."""
-    return [Slice(is_troubled(number), rate, 1.0, 0.5 + number) for number, rate in enumerate(rates)]
+    return [Slice(is_other(number), rate, 1.0, 0.5 + number) for number, rate in enumerate(rates)]
 
 
 def test_what_a_trouble_costs_is_taken_between_neighbours() -> None:
