@@ -7,7 +7,7 @@ byte each. Of all others nothing is said but that they are others: `core/decode.
 import numpy as np
 
 from streams.core.columns import Bytes, Int64s
-from streams.core.decode import FAULT, UNKNOWN, Decoded, Names, first_slot
+from streams.core.decode import FAULT, UNKNOWN, Decoded, Names
 from streams.core.jit import compiled, letting_go
 
 NONE: int = FAULT.NONE
@@ -20,8 +20,12 @@ LONGEST: int = 1 << 10
 
 @compiled
 def number_of(key: np.uint64, names: Names) -> int:
-    """The ticker of a short name, by the key that stands for it in the table of names; or that there is none."""
-    slot = first_slot(key, names)
+    """The ticker of a short name, by the key that stands for it in the table of names; or that there is none.
+
+    As `core/decode.py` looks it up. Compiled code stays within its file, as what is cached of it would not notice a
+    change elsewhere; a test holds both to the same answers.
+    """
+    slot = np.int64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (len(names.slots) - 1)
     while True:
         number: int = names.slots[slot]
         if number == NO_NUMBER or names.keys[number] == key:
