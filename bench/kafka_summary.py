@@ -42,8 +42,11 @@ def price(rounds: Iterable[Round], dear: str, cheap: str) -> Spread | None:
 
 
 def is_other(number: int) -> bool:
-    """Of slices of two kinds in turn, whether one is of the other kind: the one, the other, the other, the one."""
-    return number % 4 in {1, 2}
+    """Of slices of two kinds in turn, whether one is of the other kind: the one, the other, the other, the one.
+
+    The next four the other way round, and so on: what comes in every fourth slice meets both kinds alike.
+    """
+    return number.bit_count() % 2 == 1
 
 
 def cost_of_other(slices: Sequence[tuple[bool, float]]) -> Spread | None:

@@ -65,16 +65,18 @@ def test_a_change_is_in_force_when_the_last_shard_has_taken_it() -> None:
 
 
 def with_changes(rate: float) -> Slice:
-    return Slice(changing=True, rate=rate)
+    return Slice(changing=True, rate=rate, per_busy_s=2 * rate)
 
 
 def without(rate: float) -> Slice:
-    return Slice(changing=False, rate=rate)
+    return Slice(changing=False, rate=rate, per_busy_s=4 * rate)
 
 
 def test_the_cost_is_taken_between_neighbours() -> None:
     slices = [without(100.0), with_changes(90.0), with_changes(40.0), without(50.0), without(1.0)]
-    assert costs(slices) == pytest.approx(Spread(0.15, 0.1, 0.2))
+    by_clock, by_busy = costs(slices)
+    assert by_clock == pytest.approx(Spread(0.15, 0.1, 0.2))
+    assert by_busy == pytest.approx(Spread(0.575, 0.55, 0.6))
 
 
 def test_in_a_market_that_is_mostly_quiet_every_pair_with_news_runs_and_windows_take_none_away(
