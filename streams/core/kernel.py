@@ -259,7 +259,7 @@ def count_late_of(columns: Columns, which: Int32s) -> None:
 
 def count_late_where_any(columns: Columns, which: Int32s) -> None:
     """The same, where there are any: to hand all columns to compiled code costs more than to look."""
-    if columns.tickers.late_ticks[which].any():
+    if np.count_nonzero(columns.tickers.late_ticks[which]):
         count_late_of(columns, which)
 
 

@@ -6,6 +6,7 @@ with some hundred tickers would cost by itself.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 
 import numpy as np
 
@@ -81,5 +82,6 @@ class Waking:
 def placing_of(entries: Sequence[Entry]) -> rows.Placing:
     """The pairs of strategies with the universes that decide."""
     universes, numbers = [entry.universe for entry in entries], [entry.number for entry in entries]
-    ends = np.cumsum([*map(len, universes)], dtype=np.int64)
-    return rows.Placing(np.concatenate(universes), ends, np.array(numbers, np.int32))
+    which = universes[0] if len(universes) == 1 else np.concatenate(universes)
+    ends = np.array([*accumulate(map(len, universes))], np.int64)
+    return rows.Placing(which, ends, np.array(numbers, np.int32))
