@@ -1,7 +1,8 @@
 """What the oracle makes of a run's input, shard by shard and checkpoint by checkpoint: executions, letters, state."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from streams.core.clock import is_too_far_ahead
 from streams.core.conditions import ConditionTable
@@ -18,6 +19,7 @@ from streams.topic_names import CLOCK, CONTROLS, STRATEGY_CHANGES
 from tests.chaos.journal import Cut, InputChange, InputClock, InputTick, Journal, shard_of
 
 Versions = Mapping[tuple[str, int], Strategy]
+Input = TypeVar("Input", InputTick, InputClock)
 
 
 class ShardOracle(Oracle):
@@ -149,8 +151,8 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
         controls_end = position.of(CONTROLS).get(0, controls)
         found.letters.extend(refused_controls(journal, shard, range(controls, controls_end)))
         controls = controls_end
-        ticks = [each for each in journal.ticks[shard] if before <= each.record.offset < position.next_offset]
-        clock = [each for each in journal.clock[shard] if timed <= each.record.offset < clock_end(position, shard)]
+        ticks = between(journal.ticks[shard], before, position.next_offset)
+        clock = between(journal.clock[shard], timed, clock_end(position, shard))
         by_clock = list(clocked(found, journal, cut.offset, before, clock))
         closed += found.gathering.moved(
             oracle.stream_ms
@@ -161,6 +163,12 @@ def expect(journal: Journal, shard: int, rules: Rules) -> Expected:
         found.cuts.append(cut)
         before, taken, timed = position.next_offset, taken + len(ticks), clock_end(position, shard)
     return found._replace(ticks=taken)
+
+
+def between(records: list[Input], start: int, end: int) -> list[Input]:
+    """Those from one offset up to another; they stand in the order of their offsets."""
+    first, last = (bisect_left(records, offset, key=lambda each: each.record.offset) for offset in (start, end))
+    return records[first:last]
 
 
 def clock_end(position: Position, shard: int) -> int:
