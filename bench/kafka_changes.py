@@ -39,7 +39,7 @@ LAST_PART: Final = 0.95
 """Of the backlog is measured: behind it a shard may have come to its end."""
 
 STEADY_RATE: Final = 20_000.0
-STEADY_S: Final = 15.0
+STEADY_S: Final = 45.0
 STEADY_WARM_UP_S: Final = 3.0
 CHANGING_S: Final = 150.0
 """For so long there are changes, however slow the machine is."""
