@@ -84,7 +84,7 @@ def test_a_worker_tells_of_all_shards_and_asks_each_other_worker_once() -> None:
     assert [each["counts"]["both"] for each in told["shards"]] == [3, 1, 0]
     assert (told["partitions"], told["silent"]) == (3, {})
     assert there.asked_of == [""]
-    assert [each.shard for each in read_answer(told).reports] == [0, 1, 2]
+    assert [*read_answer(told).shards] == [0, 1, 2]
 
 
 def test_who_is_asked_by_a_worker_asks_nobody_else() -> None:
@@ -114,7 +114,7 @@ def test_shards_of_which_nobody_can_tell_are_named_with_the_reason() -> None:
     assert told["shards"] == []
     assert told["silent"]["0"] == "its worker runs without a shadow"
     assert told["silent"]["1"] == "as here"
-    assert told["silent"]["2"].startswith(f"the worker at {there.url} does not count it")
+    assert told["silent"]["2"].startswith(f"the worker at {there.url} does not have it")
     _, told = asked(Worker(), others={1: 0})
     assert [each.partition(";")[0] for each in told["silent"].values()] == ["nobody is known to own it"] * 2
 
@@ -124,8 +124,9 @@ def test_shards_of_which_nobody_can_tell_are_named_with_the_reason() -> None:
     [
         ({"problem": "not now"}, 503, "not now"),
         ([1], 200, "no answer of a worker"),
+        ({"shards": []}, 200, "no answer of a worker"),
         ({"shards": [{"shard": 1}], "silent": {}}, 200, "no report of a shard"),
-        ({"shards": [as_told(report(2))], "silent": {}}, 200, "does not count it"),
+        ({"shards": [as_told(report(2))], "silent": {}}, 200, "does not have it"),
         ({}, 500, "is no worker"),
     ],
 )
