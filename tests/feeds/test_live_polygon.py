@@ -175,9 +175,16 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
 
 @pytest.mark.parametrize(("stopped_s", "sent"), [(0.3, 1), (20.0, 2)])
 def test_what_kafka_takes_soon_after_the_feed_is_stopped_is_sent_and_the_rest_is_said(
-    own_kafka: KafkaProcess, monkeypatch: pytest.MonkeyPatch, stopped_s: float, sent: int
+    own_kafka: KafkaProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stopped_s: float,
+    sent: int,
 ) -> None:
     monkeypatch.setattr(live, "STOPPED_S", stopped_s)
+    caplog.set_level(
+        logging.ERROR, "aiokafka"
+    )  # a record that is kept would keep what asyncio complains of when it goes
     settings, port = an_environment(own_kafka.bootstrap), free_port()
 
     async def run() -> Summary:
