@@ -20,6 +20,7 @@ from streams.views.health import HealthServer, Shown
 from streams.views.owner import HOP, own_url
 from streams.views.rollout import address, read_answer
 from streams.views.tables import Tables
+from tests.views.stranger import stranger
 
 HOST = "127.0.0.1"
 PARTITIONS = 3
@@ -131,21 +132,14 @@ def test_shards_of_which_nobody_can_tell_are_named_with_the_reason() -> None:
     ],
 )
 def test_an_owner_that_gives_no_good_answer_is_told_of(body: Any, status: int, problem: str) -> None:
-    async def stranger(_: web.Request) -> web.Response:
-        return web.json_response(body, status=status)
-
     async def main() -> Any:
-        made = web.Application()
-        made.add_routes([web.get("/rollout", stranger)])
-        runner = web.AppRunner(made)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, 0).start()
-        here = Worker(owners={1: f"http://{HOST}:{runner.addresses[0][1]}"})
-        try:
-            async with serving(here), aiohttp.ClientSession() as client, client.get(address(here.url)) as got:
+        async with (
+            stranger(lambda: web.json_response(body, status=status)) as elsewhere,
+            aiohttp.ClientSession() as client,
+        ):
+            here = Worker(owners={1: elsewhere})
+            async with serving(here), client.get(address(here.url)) as got:
                 return json.loads(await got.read())
-        finally:
-            await runner.cleanup()
 
     told = asyncio.run(main())
     assert problem in told["silent"]["1"]
