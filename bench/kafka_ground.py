@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -111,7 +111,11 @@ def last_words(said: str) -> str:
     return "\n".join(said.strip().splitlines()[-WORDS_SHOWN:])
 
 
-def make_topics(place: Place) -> None:
+Run = Callable[..., object]
+"""Runs one command of `tickgate` at a place, as `tickgate` does; raises where it fails."""
+
+
+def make_topics(place: Place, run: Run = tickgate) -> None:
     """The topics as they come along, but for `ticks`, which has the partitions that the workload has."""
     said = yaml.safe_load(default_file().read_text(encoding="utf-8"))
     for entry in said["topics"]:
@@ -119,14 +123,14 @@ def make_topics(place: Place) -> None:
             entry["partitions"] = PARTITIONS
     file = place.ground.scratch / "topics.yaml"
     file.write_text(yaml.safe_dump(said))
-    tickgate(place, "topics", "apply", "--file", str(file))
+    run(place, "topics", "apply", "--file", str(file))
 
 
-def import_strategies(place: Place, strategies: list[Strategy]) -> None:
+def import_strategies(place: Place, strategies: list[Strategy], run: Run = tickgate) -> None:
     """Bring strategies onto their topic."""
     file = place.ground.scratch / "strategies.jsonl"
     write_strategies(strategies, file)
-    tickgate(place, "strategies", "import", str(file))
+    run(place, "strategies", "import", str(file))
 
 
 def load_ticks(ground: Ground, topic: str, who: reference.Int32s, when: reference.Int64s) -> None:

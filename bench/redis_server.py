@@ -1,7 +1,6 @@
 """A Redis server of one's own, for benches and tests: found or installed, on a free port, killed at the end."""
 
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bench.installed import found_or_installed
+from streams.demo.stage import free_port
 from streams.kafka.kafka_jars import Unavailable
 
 NAME: Final = "redis-server"
@@ -77,9 +77,6 @@ class RedisServer:
 
 
 def _free_port() -> int:
-    while True:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
-        if port <= HIGHEST_PORT:
-            return port
+    while (port := free_port()) > HIGHEST_PORT:
+        pass
+    return port

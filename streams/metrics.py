@@ -1,19 +1,18 @@
 """What Prometheus sees: counters end in `_total`, units are seconds, bytes and records.
 
-The first block has the names and meanings of the systems that this one grew from; the rest is `tickgate_...`. All of
-it hangs on a registry of its own: two workers in one process do not meet.
+The first block has the names and meanings of the systems that this one grew from; the rest is `tickgate_...`.
 """
 
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import Gauge, Histogram
 
 from streams.core.rollout import alerts, throttles
 from streams.core.shadow import ShadowCounts
 from streams.instruments import Counted, Done, Held, ShardStatus, saved_ratio, summed
+from streams.own_registry import OwnRegistry
 from streams.universe_sizes import SIZE_CLASSES, average, by_class
 
 EVERY_TICKER: Final = "all"
@@ -24,11 +23,11 @@ TICKS_BUCKETS: Final = (1, 10, 100, 1_000, 3_000, 10_000, 30_000, 100_000, 300_0
 SHARD: Final = ("topic", "partition")
 
 
-class Metrics:
+class Metrics(OwnRegistry):
     """Counts what it is told of, see `Instruments`."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        super().__init__()
         self._states: dict[tuple[str, int], set[str]] = {}
         """Of each shard: the states that it has been in."""
         self._held: dict[tuple[str, int], Held] = {}
@@ -133,12 +132,6 @@ class Metrics:
         self._recovery = self._gauge("tickgate_recovery_seconds", "How long a shard's last recovery took.", *SHARD)
         self._pairs = self._gauge("tickgate_state_pairs", "Pairs of strategy and ticker that a shard holds.", *SHARD)
         self._bytes = self._gauge("tickgate_state_bytes", "Memory of a shard's state.", *SHARD)
-
-    def _counter(self, name: str, means: str, *labels: str) -> Counter:
-        return Counter(name, means, labels, registry=self.registry)
-
-    def _gauge(self, name: str, means: str, *labels: str) -> Gauge:
-        return Gauge(name, means, labels, registry=self.registry)
 
     def done(self, done: Done) -> None:
         """Count what a checkpoint made true."""
@@ -270,11 +263,6 @@ class Metrics:
             _remove(self._lag, topic, partition)
         else:
             self._lag.labels(topic, partition).set(lag)
-
-    def exposed(self, accept: str = "") -> tuple[bytes, str]:
-        """Everything in the format that is asked for (the text format unless said), and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
 
 
 def _remove(gauge: Gauge, *labels: object) -> None:

@@ -33,6 +33,7 @@ from streams.kafka.strategy_topic import RECORD
 from streams.kafka.warm import compile_elsewhere, warm_up
 from streams.kafka.watch import Watch
 from streams.kafka.whole_topic import committed_ends
+from streams.logs import set_up_logging
 from streams.metrics import Metrics
 from streams.process import SIGNALS, keep_memory_small, settle, told_to_stop
 from streams.reference_data import load_conditions
@@ -63,9 +64,6 @@ ROUND_S: Final = 1.0
 """How often each strategy is asked whether any of its tickers was updated: see `core/strategy_counts.py`."""
 
 LOOK_EVERY_S: Final = 0.005
-
-LOGS_OF_OTHERS: Final = ("faust", "mode", "aiokafka", "kafka", "numba", "asyncio", "httpx", "httpx2")
-LOGS_OF_SERVICES: Final = ("streams.kafka.faust_app", "streams.kafka.transport", "streams.kafka.tables")
 
 
 def run_worker(settings: Settings, *, drain: bool = False, observe: Observe = unobserved) -> int:
@@ -98,16 +96,6 @@ def drain_ends(settings: Settings) -> Ends:
 def end_early(_signal: int, _frame: object) -> None:
     """End before there is anything to stop. At once: an exception out of here may strike where none is expected."""
     os._exit(0)
-
-
-def set_up_logging(level: str) -> None:
-    """Log to the standard error stream, others only what is grave."""
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=form, force=True)
-    for name in LOGS_OF_OTHERS:
-        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.ERROR)
-    for name in LOGS_OF_SERVICES:  # where Faust says of each of its services that it starts
-        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
 
 
 def look_up(settings: Settings) -> Given:

@@ -37,3 +37,9 @@ def got(url: str) -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def samples(metrics: str) -> dict[str, float]:
+    """The samples in Prometheus's text, by name and labels as they stand there."""
+    lines = (line.rpartition(" ") for line in metrics.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}

@@ -134,8 +134,8 @@ async def followed(exchange: "Exchange", current: Settings, options: "Options") 
 def begin(current: Settings) -> None:
     """Log as a worker does, and have compiled what is needed before anything is received."""
     from streams.kafka.warm import compile_elsewhere, warm_up_writing
+    from streams.logs import set_up_logging
     from streams.process import keep_memory_small, settle
-    from streams.worker import set_up_logging
 
     keep_memory_small()
     set_up_logging(current.log_level)

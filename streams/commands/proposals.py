@@ -26,9 +26,9 @@ def proposals() -> None:
 @click.option("--drain", is_flag=True, help="Take the results there are now, print one JSON line, and end.")
 def run(*, path: Path, drain: bool) -> None:
     """Make proposals, each once, until told to stop. Of several that run, one works and the others stand by."""
+    from streams.logs import set_up_logging
     from streams.process import keep_memory_small
     from streams.trader.running import run as run_on
-    from streams.worker import set_up_logging
 
     with told_plainly():
         current = settings()

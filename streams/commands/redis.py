@@ -18,9 +18,9 @@ def redis() -> None:
 @click.option("--drain", is_flag=True, help="Write what stands in the topics now, print one JSON line, and end.")
 def follow(*, drain: bool) -> None:
     """Follow the topics, and keep Redis equal to them, until told to stop."""
+    from streams.logs import set_up_logging
     from streams.process import keep_memory_small
     from streams.views.redis.process import follow as run
-    from streams.worker import set_up_logging
 
     with told_plainly():
         current = settings()
@@ -42,9 +42,9 @@ def follow(*, drain: bool) -> None:
 )
 def reconcile(*, dry_run: bool, remove_left_over: bool, settle_s: float) -> None:
     """Hold Redis against the tables, and mend it. Ends with 1 where something still deviates."""
+    from streams.logs import set_up_logging
     from streams.views.redis.process import reconciled
     from streams.views.redis.reconcile import Wishes
-    from streams.worker import set_up_logging
 
     with told_plainly():
         current = settings()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from streams.commands.plainly import settings, told_plainly
-from streams.core.rollout import Bounds, Refusal, Seen, alerts, judge, throttles, together
+from streams.core.rollout import Bounds, Refusal, Report, Seen, alerts, judge, throttles, together
 from streams.errors import InputError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.views.rollout import Gathered
+    from streams.views.everywhere import Gathered
 
 DEFAULTS: Final = Bounds()
 REFUSED: Final = 1
@@ -71,11 +71,11 @@ def look(current: Settings, worker: str, bounds: Bounds, strategy_id: str = "") 
     """Ask a worker for all, and judge; raises `InputError`."""
     url = worker.rstrip("/") or current.advertised_url or f"http://{current.web_host}:{current.web_port}"
     found, partitions = asyncio.run(ask(url, strategy_id))
-    seen = together(found.reports, partitions)
+    seen = together(found.shards.values(), partitions)
     return Look(seen, found.silent, judge(seen, bounds))
 
 
-async def ask(url: str, strategy_id: str) -> "tuple[Gathered, int]":
+async def ask(url: str, strategy_id: str) -> "tuple[Gathered[Report], int]":
     """What a worker tells of all, and how many shards there are; raises `InputError`."""
     from streams.views.owner import Owner
     from streams.views.rollout import address, read_answer

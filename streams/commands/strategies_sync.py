@@ -22,8 +22,8 @@ def sync(*, follow: bool, create: bool, adopt: bool) -> None:
     """Bring edits of the table to the topic, and what the topic says back into the table. Ends with 1 for bad rows."""
     from streams.database.process import Wishes, sync_once
     from streams.database.process import follow as go_on
+    from streams.logs import set_up_logging
     from streams.process import keep_memory_small
-    from streams.worker import set_up_logging
 
     with told_plainly():
         current = settings()

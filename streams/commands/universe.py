@@ -42,10 +42,10 @@ def universe() -> None:
 @SHRINK
 def run(*, path: Path, once: bool, dry_run: bool, let_shrink: bool) -> None:
     """Look at the rules every minute, and write the universes that differ, until told to stop."""
+    from streams.logs import set_up_logging
     from streams.universes.running import look_once
     from streams.universes.running import run as run_on
     from streams.universes.universe_file import read_universe_file
-    from streams.worker import set_up_logging
 
     if dry_run and not once:
         raise click.UsageError("--dry-run goes with --once")

@@ -2,18 +2,17 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.exposition import choose_encoder
+from streams.own_registry import OwnRegistry
 
 DATABASE: Final = "database"
 KAFKA: Final = "kafka"
 
 
-class DatabaseCounts:
+class DatabaseCounts(OwnRegistry):
     """Hears what is done."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        super().__init__()
         self._sent = self._counter("tickgate_database_sent", "Versions that rows have brought to strategy-changes.")
         self._written = self._counter("tickgate_database_written", "Rows written, or added, for what the topic says.")
         self._met = self._counter("tickgate_database_edits_met", "Rows not written, as somebody edited them meanwhile.")
@@ -22,17 +21,12 @@ class DatabaseCounts:
         )
         self._errors = self._counter("tickgate_database_errors", "Looks that came to nothing, by whose fault.", "kind")
         self._fenced = self._counter("tickgate_database_fenced", "Times that another process sent meanwhile.")
-        self._bad_rows = Gauge("tickgate_database_bad_rows", "Rows that cannot be used.", registry=self.registry)
-        self._rows = Gauge(
-            "tickgate_database_waiting", "Strategies still to be held against each other.", registry=self.registry
-        )
-        self._up = Gauge("tickgate_database_up", "1 while the table is equal to the topic.", registry=self.registry)
+        self._bad_rows = self._gauge("tickgate_database_bad_rows", "Rows that cannot be used.")
+        self._rows = self._gauge("tickgate_database_waiting", "Strategies still to be held against each other.")
+        self._up = self._gauge("tickgate_database_up", "1 while the table is equal to the topic.")
         self.sent = self.written = 0
         for kind in (DATABASE, KAFKA):
             self._errors.labels(kind)
-
-    def _counter(self, name: str, means: str, *labels: str) -> Counter:
-        return Counter(name, means, labels, registry=self.registry)
 
     def went_out(self, versions: int) -> None:
         """So many versions stand on the topic now, or were refused there."""
@@ -63,8 +57,3 @@ class DatabaseCounts:
         self._rows.set(waiting)
         self._bad_rows.set(bad_rows)
         self._up.set(not waiting)
-
-    def exposed(self, accept: str = "") -> tuple[bytes, str]:
-        """Everything in the format that is asked for, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type

@@ -4,12 +4,11 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from streams.core.events import Strategy, Tombstone
 from streams.core.records import records_of
 from streams.database.reconciling import Known
-from streams.kafka.bad_values import Reason
 from streams.kafka.book import Book, Place
 from streams.kafka.clients import make_consumer, make_fenced_changes
 from streams.kafka.codec import Decoder, Encoder
@@ -19,7 +18,7 @@ from streams.kafka.packed_strategies import PackedStrategies
 from streams.kafka.producing import Keyed
 from streams.kafka.schema_source import open_schemas, registry_told
 from streams.kafka.security import for_confluent
-from streams.kafka.strategy_fold import Read, put, read
+from streams.kafka.strategy_fold import Said, put, said_in
 from streams.kafka.strategy_topic import RECORD, records_for
 from streams.kafka.topic_reader import TopicReader
 from streams.kafka.whole_topic import Record
@@ -30,14 +29,6 @@ SOURCE: Final = "database"
 """Who made the change, as `schemas/strategy_change.avsc` calls it."""
 
 ANSWER_TIMEOUT_S: Final = 15.0
-
-
-class Found(NamedTuple):
-    """A record, looked into."""
-
-    read: Read
-    is_ours: bool
-    """Whether a row has brought it."""
 
 
 class SyncedBook(Book):
@@ -56,14 +47,11 @@ class SyncedBook(Book):
         stands, sent = self.strategies.get(strategy_id), self._sent.get(strategy_id)
         return Known(stands, sent, self._versions.get(strategy_id, 0))
 
-    def look(self, record: Record) -> Found:
+    def look(self, record: Record) -> Said:
         """Decode a record."""
-        found = read(record, self.decoder)
-        if isinstance(found, Reason | Tombstone) or record.value is None:
-            return Found(found, is_ours=False)
-        return Found(found, self.decoder.decode(record.value, record.headers)["source"] == SOURCE)
+        return said_in(record, self.decoder)
 
-    def fold(self, place: Place, record: Record, found: Found) -> None:
+    def fold(self, place: Place, record: Record, found: Said) -> None:
         """Let one record count. What does not is for the workers to tell of."""
         del place, record
         change = put(self.strategies, found.read)
@@ -71,7 +59,7 @@ class SyncedBook(Book):
             self._sent.pop(change.strategy_id, None)
         elif isinstance(change, Strategy):
             self._versions[change.strategy_id] = change.version
-            if found.is_ours:
+            if found.source == SOURCE:
                 self._sent[change.strategy_id] = change
         if isinstance(change, Strategy | Tombstone):
             self.told(change.strategy_id)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from streams.own_registry import OwnRegistry
 
 SEQUENCE: Final = "sequence"
 DISCONNECT: Final = "disconnect"
@@ -53,15 +53,15 @@ _COUNTERS: Final = {
 }
 
 
-class FeedMetrics(Collector):
+class FeedMetrics(OwnRegistry, Collector):
     """The same for Prometheus, and what changes by itself."""
 
     def __init__(
         self, counts: FeedCounts, waiting: Callable[[], int], full_s: Callable[[], float], connected: Callable[[], bool]
     ) -> None:
+        super().__init__()
         self._counts, self._waiting, self._full_s, self._connected = counts, waiting, full_s, connected
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         """Everything, as it is now."""
@@ -80,8 +80,3 @@ class FeedMetrics(Collector):
         waiting = "Bytes of messages that wait for Kafka."
         yield GaugeMetricFamily("tickgate_feed_waiting_bytes", waiting, value=self._waiting())
         yield GaugeMetricFamily("tickgate_feed_connected", "1 while subscribed.", value=float(self._connected()))
-
-    def exposed(self, accept: str = "") -> tuple[bytes, str]:
-        """Everything in the format that is asked for, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type

@@ -25,7 +25,8 @@ TOUCHED_NAMES: Final = {
     AIOKafkaProducer.stop: ("_sender", "sender_task", "client", "close", "_message_accumulator"),
     Sender._fail_all: ("_message_accumulator", "fail_all"),  # noqa: SLF001 - that is the point
     MessageAccumulator.fail_all: ("_batches", "_pending_batches"),
-    MessageBatch.failure: ("_drain_waiter",),
+    MessageBatch.failure: ("future", "_drain_waiter"),
+    MessageAccumulator.add_batch: ("shield", "future"),
 }
 """Inside aiokafka: what a producer is made of, as far as it is ended here."""
 
@@ -91,26 +92,29 @@ async def ended(producer: AIOKafkaProducer) -> None:
             await producer.stop()
     except NO_ANSWER:
         await _cut_off(producer)
+    fail_all(producer._message_accumulator)  # noqa: SLF001 - see TOUCHED_NAMES
 
 
 async def _cut_off(producer: AIOKafkaProducer) -> None:
     """End what aiokafka leaves behind where it could not flush: its sender at work, and its connections open."""
-    at_work = producer._sender.sender_task  # noqa: SLF001 - see TOUCHED_NAMES
+    at_work = producer._sender.sender_task  # noqa: SLF001
     if at_work is not None:
         at_work.cancel()  # it waits for its requests, which end with their connections
     with contextlib.suppress(*NO_ANSWER):
         async with asyncio.timeout(CLOSING_S):
             await producer.client.close()
     await given_up([] if at_work is None else [at_work])
-    fail_all(producer._message_accumulator)  # noqa: SLF001
 
 
 def fail_all(left: MessageAccumulator) -> None:
-    """End what has not arrived. Nobody waits any more for its place to be free, and asyncio would complain of that."""
+    """End what has not arrived. Nobody waits for it any more, nor for its place, and asyncio would complain of that.
+
+    Who was cancelled while waiting for a batch had only a shield around what aiokafka ends here.
+    """
     batches = [*chain.from_iterable(left._batches.values()), *left._pending_batches]  # noqa: SLF001
-    waiters = [batch._drain_waiter for batch in batches]  # noqa: SLF001
+    unheard = [future for batch in batches for future in (batch.future, batch._drain_waiter)]  # noqa: SLF001
     left.fail_all(KafkaConnectionError("the producer has been ended"))
-    for each in waiters:
+    for each in unheard:
         if not each.cancelled():
             each.exception()
 

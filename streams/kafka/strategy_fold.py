@@ -33,20 +33,34 @@ Read = Strategy | Discovered | Tombstone | Reason
 """A version, a deletion, or what is wrong with the record."""
 
 
+class Said(NamedTuple):
+    """What a record says, and who made the change."""
+
+    read: Read
+    source: str = ""
+    """As the schema calls it; empty where there is no version."""
+
+
 def read(record: Record, decoder: Decoder) -> Read:
     """Look into a record; raises `RegistryDownError`."""
+    return said_in(record, decoder).read
+
+
+def said_in(record: Record, decoder: Decoder) -> Said:
+    """The same, and by whom."""
     try:
         strategy_id = id_of(record)
         if record.value is None:
-            return Tombstone(strategy_id)
+            return Said(Tombstone(strategy_id))
         decoded = decoder.decode(record.value, record.headers)
         change = strategy_of(decoded)
     except BadValueError as error:
-        return error.reason
+        return Said(error.reason)
     if change.strategy_id != strategy_id:
         detail = f"its key is {shortened(strategy_id)}, its strategy {shortened(change.strategy_id)}"
-        return Reason("other_key", detail, "send the strategy's id as the key")
-    return Discovered(change, decoded["ts"]) if decoded["source"] == DISCOVERY else change
+        return Said(Reason("other_key", detail, "send the strategy's id as the key"))
+    source: str = decoded["source"]
+    return Said(Discovered(change, decoded["ts"]) if source == DISCOVERY else change, source)
 
 
 def put(strategies: MutableMapping[str, Strategy], found: Read) -> Strategy | Tombstone | Reason | None:

@@ -18,8 +18,9 @@ from streams.recorded.source import open_topics
 from streams.recorded.telling import Question
 from streams.settings import Settings
 from streams.times import shown_time
+from streams.views.everywhere import Gathered
 from streams.views.owner import Owner
-from streams.views.state import LIMITS, Asked, Gathered, address, read_answer
+from streams.views.state import LIMITS, Asked, address, read_answer
 
 Told = dict[str, Any]
 
@@ -34,7 +35,7 @@ class Known(NamedTuple):
     url: str
     app_id: str
     partitions: int
-    found: Gathered
+    found: Gathered[Told]
 
     def shard(self, partition: int) -> Told:
         """What one shard knows; raises `InputError` where it cannot be asked now."""

@@ -1,22 +1,23 @@
-"""The metrics of those who trade, by the names of old, on a registry of their own.
+"""The metrics of those who trade, by the names of old.
 
 Each is told from outside what it is to show; nothing is counted here but the trades in total.
 """
 
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry
+
+from streams.own_registry import OwnRegistry
 
 
-class PrometheusExporter:
+class PrometheusExporter(OwnRegistry):
     """What is shown on `/metrics`."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry or CollectorRegistry()
+        super().__init__(registry)
         self.before_exposed: Callable[[], None] = lambda: None
         """Is called before each answer, to bring what changes with time up to date."""
-        self._trades = Counter("trader_trades", "Trades made, since this process began.", registry=self.registry)
+        self._trades = self._counter("trader_trades", "Trades made, since this process began.")
         self._per_hour = self._gauge("trader_trades_per_hour", "Trades of the last hour.")
         self._triggers = self._gauge("trader_triggers_detected", "Triggers detected in the last cycle.")
         self._proposals = self._gauge("trader_proposals_generated", "Proposals made of triggers in the last cycle.")
@@ -27,9 +28,6 @@ class PrometheusExporter:
         self._utilisation = self._gauge(
             "trader_rate_limiter_utilization_pct", "How much of an endpoint's limit is used, in per cent.", "endpoint"
         )
-
-    def _gauge(self, name: str, means: str, *labels: str) -> Gauge:
-        return Gauge(name, means, labels, registry=self.registry)
 
     def update_trades_per_hour(self, count: int) -> None:
         """Show how many trades the last hour had."""
@@ -55,10 +53,9 @@ class PrometheusExporter:
         self._trades.inc(count)
 
     def exposed(self, accept: str = "") -> tuple[bytes, str]:
-        """Everything in the format that is asked for (the text format unless said), and its content type."""
+        """Everything, as it is by now."""
         self.before_exposed()
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        return super().exposed(accept)
 
 
 def conversion(triggers_count: int, proposals_count: int) -> float:

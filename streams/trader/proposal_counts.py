@@ -4,20 +4,18 @@ from collections import Counter as Tally
 from collections.abc import Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.exposition import choose_encoder
-
+from streams.own_registry import OwnRegistry
 from streams.trader.judging import BELOW, CLOSED, OPENED, PROPOSED, REPEATED, REPEATED_FILLS, TRIGGERS
 
 TRIGGER_OUTCOMES: Final = (PROPOSED, BELOW, REPEATED)
 FILL_KINDS: Final = {OPENED: "opened", CLOSED: "closed", REPEATED_FILLS: "repeated"}
 
 
-class ProposalCounts:
+class ProposalCounts(OwnRegistry):
     """Hears what becomes true."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        super().__init__()
         self.totals: Tally[str] = Tally()
         """Since this process began, by the words of `judging`, and `results`, `changes`, `refused`."""
         self.threshold: float | None = None
@@ -36,12 +34,6 @@ class ProposalCounts:
         self._works = self._gauge("tickgate_proposals_active", "1 while this process is the one that proposes.")
         self._lag = self._gauge("tickgate_proposals_lag", "Records of a partition still to be read.", "partition")
         self._file = self._gauge("tickgate_proposals_policy_refused", "1 while the policy file cannot be used.")
-
-    def _counter(self, name: str, means: str, *labels: str) -> Counter:
-        return Counter(name, means, labels, registry=self.registry)
-
-    def _gauge(self, name: str, means: str, *labels: str) -> Gauge:
-        return Gauge(name, means, labels, registry=self.registry)
 
     def true(self, taken: int, counts: Mapping[str, int], changes: int, refused: Mapping[str, int]) -> None:
         """A step is committed."""
@@ -89,8 +81,3 @@ class ProposalCounts:
         wanted = ("results", TRIGGERS, PROPOSED, BELOW, REPEATED, OPENED, CLOSED, "changes", "refused", "unread")
         threshold = {} if self.threshold is None else {"min_conviction": self.threshold}
         return {**{name: self.totals[name] for name in wanted}, **threshold}
-
-    def exposed(self, accept: str = "") -> tuple[bytes, str]:
-        """Everything in the format that is asked for, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type

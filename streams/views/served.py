@@ -19,7 +19,7 @@ NOT_READY: Final = 503
 FRESH: Final = {"Cache-Control": "no-store"}
 
 Expose = Callable[[str], tuple[bytes, str]]
-"""Gives the metrics for an Accept header, and their content type; see `Metrics.exposed`."""
+"""Gives the metrics for an Accept header, and their content type; see `OwnRegistry.exposed`."""
 
 
 class Readiness(NamedTuple):

@@ -8,8 +8,6 @@
 Shards of other workers are asked of these, each worker once. What is not checkpointed yet is seen too.
 """
 
-import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -19,8 +17,9 @@ from yarl import URL
 
 from streams.core.limits import MAX_STRATEGY_ID_BYTES, MAX_TICKER_BYTES
 from streams.kafka.partitions import partition_of
-from streams.views.owner import HOP, Owner
-from streams.views.tables import Tables, answer, owners_of, refused
+from streams.views.everywhere import Everywhere, Gathered, Question, parts_of
+from streams.views.owner import Owner
+from streams.views.tables import Tables, answer, refused
 
 Told = dict[str, Any]
 
@@ -49,13 +48,6 @@ class States(Protocol):
         """Shards here that cannot be asked, and why."""
 
 
-class Gathered(NamedTuple):
-    """What some shards know."""
-
-    shards: dict[int, Told]
-    silent: dict[int, str]
-
-
 def address(url: str, asked: Asked) -> URL:
     """Where to ask a worker."""
     return URL(f"{url}/state?{asked.what}={quote(asked.name, safe='')}", encoded=True)
@@ -65,49 +57,26 @@ class StateView:
     """The answers."""
 
     def __init__(self, here: States, tables: Tables, owner: Owner) -> None:
-        self._here, self._tables, self._owner = here, tables, owner
+        self._here, self._partitions, self._everywhere = here, tables.partitions, Everywhere(tables, owner)
 
     async def told(self, request: web.Request) -> web.Response:
         """What is known, here and elsewhere."""
         asked = asked_in(request)
-        everywhere: Sequence[int] = range(self._tables.partitions)
-        wanted = everywhere if asked.what == "strategy" else [partition_of(asked.name.encode(), len(everywhere))]
-        found = self._known(asked, wanted)
-        if not request.headers.get(HOP):
-            found = await self._with_others(found, asked, wanted)
-        body = {str(partition): told for partition, told in sorted(found.shards.items())}
-        silent = {str(partition): why for partition, why in sorted(found.silent.items())}
-        told = {"app_id": self._here.app_id, "partitions": len(everywhere), "shards": body, "silent": silent}
-        return answer(200, told)
+        every: Sequence[int] = range(self._partitions)
+        wanted = every if asked.what == "strategy" else [partition_of(asked.name.encode(), len(every))]
+        question = Question(lambda url: address(url, asked), read_answer)
+        found = await self._everywhere.known(self._known(asked, wanted), wanted, question, request)
+        shards = {str(partition): told for partition, told in found.in_order()}
+        told = {"app_id": self._here.app_id, "partitions": len(every), "shards": shards}
+        return answer(200, {**told, "silent": found.silent_as_told()})
 
-    def _known(self, asked: Asked, wanted: Sequence[int]) -> Gathered:
+    def _known(self, asked: Asked, wanted: Sequence[int]) -> Gathered[Told]:
         """What is known here."""
         silent = {partition: why for partition, why in self._here.silent().items() if partition in wanted}
         if asked.what == "strategy":
             return Gathered(self._here.of_strategy(asked.name), silent)
         told = self._here.of_ticker(wanted[0], asked.name)
         return Gathered({} if told is None else {wanted[0]: told}, silent)
-
-    async def _with_others(self, found: Gathered, asked: Asked, wanted: Sequence[int]) -> Gathered:
-        """Ask for the shards that are not here."""
-        elsewhere, lost = owners_of(self._tables, [p for p in wanted if p not in found.shards | found.silent])
-        asking = [self._ask(url, partitions, asked) for url, partitions in elsewhere.items()]
-        shards, silent = dict(found.shards), found.silent | lost
-        for other in await asyncio.gather(*asking):
-            shards |= other.shards
-            silent |= other.silent
-        return Gathered(shards, silent)
-
-    async def _ask(self, url: str, partitions: Sequence[int], asked: Asked) -> Gathered:
-        """What another worker says of the shards that it is known to own."""
-        got = await self._owner.get(url, address(url, asked), {HOP: "1"})
-        try:
-            read = read_answer(json.loads(got.body))
-        except ValueError as error:
-            return Gathered({}, dict.fromkeys(partitions, str(error)))
-        missing = f"the worker at {url} does not have it; it is on its way, or recovers; ask again"
-        silent = {p: read.silent.get(p, missing) for p in partitions if p not in read.shards}
-        return Gathered({p: read.shards[p] for p in partitions if p in read.shards}, silent)
 
 
 def asked_in(request: web.Request) -> Asked:
@@ -122,11 +91,7 @@ def asked_in(request: web.Request) -> Asked:
     return asked[0]
 
 
-def read_answer(body: Any) -> Gathered:  # noqa: ANN401 - JSON
+def read_answer(body: Any) -> Gathered[Told]:  # noqa: ANN401 - JSON
     """What a worker has said; raises ValueError where it is no such answer, or one that says why not."""
-    told = body if isinstance(body, dict) else {}
-    if not isinstance(told.get("shards"), dict):
-        problem = told.get("problem", "it is no answer of a worker about its state")
-        raise ValueError(problem)  # noqa: TRY004 - what is wrong is a value, for all
-    shards = {int(partition): dict(each) for partition, each in told["shards"].items()}
-    return Gathered(shards, {int(partition): str(why) for partition, why in told["silent"].items()})
+    shards, silent = parts_of(body, dict, "its state")
+    return Gathered({int(partition): dict(told) for partition, told in shards.items()}, silent)

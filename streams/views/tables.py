@@ -13,7 +13,7 @@ What is not checkpointed yet is seen too.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -143,18 +143,6 @@ class Reader:
             )
             raise away(f"shard {partition} is not here, and {url} is this worker: {told}")
         return url
-
-
-def owners_of(tables: Tables, partitions: Iterable[int]) -> tuple[dict[str, list[int]], dict[int, str]]:
-    """The workers to ask for shards that are not here, and which of these for which; and why of others nobody is."""
-    elsewhere, silent = dict[str, list[int]](), dict[int, str]()
-    for partition in partitions:
-        url = tables.owner_url(partition)
-        if not url or url == tables.own_url():
-            silent[partition] = "nobody is known to own it; it is on its way, or recovers; ask again"
-        else:
-            elsewhere.setdefault(url, []).append(partition)
-    return elsewhere, silent
 
 
 def why(shard: ShardStatus) -> str:

@@ -21,6 +21,7 @@ from streams.core.records import (
     records_of,
     section,
 )
+from tests.core.java_hashes import HASHES
 
 HEADER_BYTES = 61
 NO_LIMIT = 1 << 20
@@ -50,18 +51,7 @@ def read(batch: Any) -> list[tuple[bytes, bytes | None, int]]:
     return [(record.key, record.value, record.timestamp) for record in DefaultRecordBatch(bytes(batch))]
 
 
-@pytest.mark.parametrize(
-    ("key", "signed"),
-    [
-        # From the tests of Kafka's Java client.
-        (b"21", -973932308),
-        (b"foobar", -790332482),
-        (b"a-little-bit-long-string", -985981536),
-        (b"a-little-bit-longer-string", -1486304829),
-        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
-        (b"abc", 479470107),
-    ],
-)
+@pytest.mark.parametrize(("key", "signed"), HASHES)
 def test_a_key_hashes_as_in_java(key: bytes, signed: int) -> None:
     assert murmur2(np.frombuffer(key, np.uint8), 0, len(key)) == signed & 0x7FFFFFFF
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import urllib.request
 import uuid
@@ -15,8 +14,8 @@ import yaml
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.house.tree import ROOT
+from tests.ports import free_ports
 
-FIRST_PORT = 16_066
 PARTITIONS = 8
 UP_TIMEOUT_S = 600
 
@@ -62,20 +61,6 @@ def images_of_compose() -> list[str]:
     texts = (services["worker"]["build"]["args"]["BASE_IMAGE"], services["kafka"]["image"])
     named = [text.removeprefix("${").removesuffix("}").split(":-", 1) for text in texts]
     return [os.environ.get(variable) or default for variable, default in named]
-
-
-def free_ports(count: int) -> list[int]:
-    """Some that follow each other and that nobody listens on."""
-    for first in range(FIRST_PORT, FIRST_PORT + 2_000, count):
-        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-            try:
-                for probe, port in zip((one, two, three), range(first, first + count), strict=True):
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return list(range(first, first + count))
-    message = "no ports are free"
-    raise RuntimeError(message)
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ class FeedServer:
 
     def __init__(self, *plays: Play, tls: SSLContext | None = None) -> None:
         self._plays, self._tls = list(plays), tls
-        self._runner = web.AppRunner(self._application(), shutdown_timeout=0.1)
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
         self._begun = asyncio.Condition()
         self.connections = 0
         self.url = ""

@@ -85,7 +85,3 @@ async def looked_at(port: int, path: str, until: Callable[[int, str], bool]) -> 
             if until(*found):
                 return found
             await asyncio.sleep(0.01)
-
-
-def number_in(metrics: str, name: str) -> int:
-    return int(next(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith(f"{name} ")))

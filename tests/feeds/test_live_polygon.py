@@ -16,8 +16,9 @@ from streams.feeds.polygon import Polygon
 from streams.kafka.kafka_process import KafkaProcess
 from tests.feeds.feed_server import KEY, FeedServer, Talk, nothing, status, trade, welcome
 from tests.feeds.on_kafka import an_environment, expected, letters, ticks_by_ticker
-from tests.feeds.playing import burst, fed, flat, followed, looked_at, number_in, over_at_the_next_attempt, says
+from tests.feeds.playing import burst, fed, flat, followed, looked_at, over_at_the_next_attempt, says
 from tests.kafka.shared_broker import SharedBroker
+from tests.serving import samples
 
 
 def test_a_burst_arrives_as_it_was_sent(real_broker: SharedBroker) -> None:
@@ -139,13 +140,13 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
     settings, messages, port = an_environment(own_kafka.bootstrap), burst(0, 600, 200), free_port()
     most_bytes = 1 << 20
 
-    async def run() -> tuple[Summary, int]:
+    async def run() -> tuple[Summary, float]:
         stuck = asyncio.Event()
 
         async def plays(talk: Talk) -> None:
             await welcome(talk)
             await talk.say(messages[0])
-            await looked_at(port, "/metrics", lambda _, text: number_in(text, "tickgate_feed_sent_total") == 200)
+            await looked_at(port, "/metrics", lambda _, text: samples(text)["tickgate_feed_sent_total"] == 200)
             own_kafka.pause()
             for message in messages[1:]:
                 sending = asyncio.ensure_future(talk.say(message))
@@ -160,7 +161,7 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
             await asyncio.wait_for(stuck.wait(), 20)
             _, metrics = await looked_at(port, "/metrics", lambda *_: True)
             own_kafka.resume()
-            return await running, number_in(metrics, "tickgate_feed_waiting_bytes")
+            return await running, samples(metrics)["tickgate_feed_waiting_bytes"]
 
     try:
         summary, waiting = asyncio.run(run())
@@ -174,16 +175,23 @@ def test_the_feed_stops_reading_while_kafka_takes_nothing_and_loses_nothing(own_
 
 @pytest.mark.parametrize(("stopped_s", "sent"), [(0.3, 1), (20.0, 2)])
 def test_what_kafka_takes_soon_after_the_feed_is_stopped_is_sent_and_the_rest_is_said(
-    own_kafka: KafkaProcess, monkeypatch: pytest.MonkeyPatch, stopped_s: float, sent: int
+    own_kafka: KafkaProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    stopped_s: float,
+    sent: int,
 ) -> None:
     monkeypatch.setattr(live, "STOPPED_S", stopped_s)
+    caplog.set_level(
+        logging.ERROR, "aiokafka"
+    )  # a record that is kept would keep what asyncio complains of when it goes
     settings, port = an_environment(own_kafka.bootstrap), free_port()
 
     async def run() -> Summary:
         async def plays(talk: Talk) -> None:
             await welcome(talk)
             await talk.say([trade("A", 1)])
-            await looked_at(port, "/metrics", lambda _, text: number_in(text, "tickgate_feed_sent_total") == 1)
+            await looked_at(port, "/metrics", lambda _, text: samples(text)["tickgate_feed_sent_total"] == 1)
             own_kafka.pause()
             await talk.say([trade("A", 2)])
 

@@ -16,8 +16,9 @@ from streams.feeds.polygon import Polygon
 from streams.kafka.kafka_process import KafkaProcess
 from tests.feeds.feed_server import KEY, FeedServer, Talk, nothing, welcome
 from tests.feeds.on_kafka import Tick, an_environment, expected, ticks_by_ticker
-from tests.feeds.playing import burst, flat, followed, looked_at, number_in, over_at_the_next_attempt, says
+from tests.feeds.playing import burst, flat, followed, looked_at, over_at_the_next_attempt, says
 from tests.kafka.shared_broker import SharedBroker
+from tests.serving import samples
 
 CA = "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ours"
 ASKED = "req -newkey rsa:2048 -nodes -keyout feed.key -out feed.csr -subj /CN=feed"
@@ -87,7 +88,7 @@ def test_kafka_is_restarted_under_a_feed_and_nothing_is_lost_or_out_of_order(own
     async def plays(talk: Talk) -> None:
         await welcome(talk)
         await talk.say(*messages[:50])
-        await looked_at(port, "/metrics", lambda _, text: number_in(text, "tickgate_feed_sent_total") == 2_000)
+        await looked_at(port, "/metrics", lambda _, text: samples(text)["tickgate_feed_sent_total"] == 2_000)
         restarting = asyncio.create_task(asyncio.to_thread(own_kafka.restart))
         for message in messages[50:]:
             await talk.say(message)

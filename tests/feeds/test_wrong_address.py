@@ -1,11 +1,11 @@
 """An address that is no feed's is told with what to do, and tried again: it may become one."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from streams.demo.stage import free_port
 from streams.feeds.feed_counts import FeedCounts
 from streams.feeds.following import Follower, Ways, Where
 from streams.feeds.inbox import Inbox
@@ -35,10 +35,7 @@ def told(caplog: pytest.LogCaptureFixture, url: str, answer: Answer | None = Non
     async def run() -> None:
         over = over_at_the_next_attempt(caplog.handler)
         if answer is None:
-            with socket.socket() as one:
-                one.bind(("127.0.0.1", 0))
-                port = one.getsockname()[1]
-            await follow(url.replace("PORT", str(port)), over)
+            await follow(url.replace("PORT", str(free_port())), over)
             return
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
             await follow(url.replace("PORT", str(server.sockets[0].getsockname()[1])), over)

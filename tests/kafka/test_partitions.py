@@ -7,19 +7,10 @@ from hypothesis import strategies as st
 from streams.core.records import partitions_of, records_of
 from streams.kafka import partitions
 from streams.kafka.partitions import Homes, partition_of
+from tests.core.java_hashes import HASHES
 
 
-@pytest.mark.parametrize(
-    ("key", "hashed"),
-    [
-        (b"21", -973932308),
-        (b"foobar", -790332482),
-        (b"a-little-bit-long-string", -985981536),
-        (b"a-little-bit-longer-string", -1486304829),
-        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
-        (b"abc", 479470107),
-    ],
-)
+@pytest.mark.parametrize(("key", "hashed"), HASHES)
 def test_a_key_belongs_where_java_puts_it(key: bytes, hashed: int) -> None:
     for count in (1, 4, 7, 1000):
         assert partition_of(key, count) == (hashed & 0x7FFFFFFF) % count

@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from streams.kafka.topic_plan import Wanted
 from streams.kafka.topics import Cluster, apply
 from streams.kafka.whole_topic import committed_ends
 from streams.settings import Settings
+from tests.ports import free_ports
 
 TOPIC = "strategy-changes"
 
@@ -46,14 +45,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["openssl", "req", "-x509", *made, *named], cwd=folder, check=True, capture_output=True)
     (folder / "both.pem").write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
     return folder
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as sockets:
-        opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
-        for each in opened:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in opened]
 
 
 @pytest.fixture(scope="module")

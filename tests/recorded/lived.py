@@ -33,8 +33,8 @@ class Lived:
 
     def __init__(self, place: Place, work: reference.Workload) -> None:
         self.place, self.work, self.feed = place, work, Feed(place, work)
-        make_topics(place)
-        import_strategies(place, work.strategies)
+        make_topics(place, done)  # within this process: to start one takes longer than what it does
+        import_strategies(place, work.strategies, done)
         self._changes = Hand(place, place.topics.strategy_changes)
         self._clock = Hand(place, place.topics.clock)
 
@@ -105,6 +105,12 @@ def wait_until_done_by(one: Worker, two: Worker, place: Place) -> None:
 def invoked(place: Place, *arguments: str) -> Result:
     """One command, within this process."""
     return CliRunner(env=place.environment(os.environ)).invoke(main, arguments)
+
+
+def done(place: Place, *arguments: str) -> None:
+    """One command, that must do its work."""
+    result = invoked(place, *arguments)
+    assert result.exit_code == 0, result.output
 
 
 def replayed(folder: Path) -> Iterator[Row]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -12,30 +12,24 @@ import pytest
 
 from streams.trader import running
 from tests.kafka.shared_broker import SharedBroker
-from tests.serving import got
+from tests.serving import got, samples
 from tests.trader.proposals_ground import PATIENCE_S, Ground
 from tests.trader.results_made import START_MS, fill, result, trigger
 
 CYCLE_S = 2.0
 OF_A_CYCLE = {
-    "trader_triggers_detected": "10.0",
-    "trader_proposals_generated": "3.0",
-    "trader_triggers_to_proposals_ratio": "0.3",
+    "trader_triggers_detected": 10,
+    "trader_proposals_generated": 3,
+    "trader_triggers_to_proposals_ratio": 0.3,
 }
 OF_TRADES = {
-    "trader_trades_per_hour": "1.0",
-    "trader_trades_total": "1.0",
-    'tickgate_proposals_fills_total{kind="opened"}': "1.0",
+    "trader_trades_per_hour": 1,
+    "trader_trades_total": 1,
+    'tickgate_proposals_fills_total{kind="opened"}': 1,
 }
 
 
-def values(text: str) -> dict[str, str]:
-    """Each sample as it stands there."""
-    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-    return {name: value for name, _, value in lines}
-
-
-async def until_shown(url: str, wanted: dict[str, str], again: Callable[[], None] = lambda: None) -> None:
+async def until_shown(url: str, wanted: Mapping[str, float], again: Callable[[], None] = lambda: None) -> None:
     """Look at the metrics until each has been seen as wanted; some stand for one cycle only, and then come `again`."""
     left, at_s = dict(wanted), 0.0
     async with asyncio.timeout(PATIENCE_S):
@@ -44,7 +38,7 @@ async def until_shown(url: str, wanted: dict[str, str], again: Callable[[], None
                 at_s = time.monotonic()
                 await asyncio.to_thread(again)
             _, text = await asyncio.to_thread(got, url)
-            found = values(text)
+            found = samples(text)
             left = {name: value for name, value in left.items() if found.get(name) != value}
             await asyncio.sleep(0.02)  # a scrape has no event to wait for
 
@@ -62,7 +56,7 @@ def test_it_serves_what_seed_four_names(
             while not (found := re.search(r"metrics at (http://\S+)", caplog.text)):  # noqa: ASYNC110 - a log line
                 await asyncio.sleep(0.02)
         url = f"{found[1]}/metrics"
-        await until_shown(url, {"trader_triggers_to_proposals_ratio": "0.0", "tickgate_proposals_active": "1.0"})
+        await until_shown(url, {"trader_triggers_to_proposals_ratio": 0, "tickgate_proposals_active": 1})
         triggers = [trigger(chr(ord("A") + n), 0.9 if n < 3 else 0.1) for n in range(10)]
         numbers = count()
 

@@ -23,6 +23,7 @@ from streams.views import owner
 from streams.views.health import HealthServer, Shown
 from streams.views.owner import HOP, own_url
 from streams.views.tables import Table, Tables, strategy_row
+from tests.views.stranger import stranger
 
 HOST = "127.0.0.1"
 PARTITIONS = 4
@@ -283,25 +284,16 @@ def test_what_is_no_worker_is_not_believed(
     monkeypatch: pytest.MonkeyPatch, answer: Callable[[], web.Response], problem: str
 ) -> None:
     monkeypatch.setattr(owner, "MAX_ROW_BYTES", 64)
-    told: list[Answer] = []
 
-    async def stranger(_: web.Request) -> web.Response:
-        return answer()
+    async def main() -> Answer:
+        async with stranger(answer) as elsewhere, aiohttp.ClientSession() as client:
+            here = Worker(owners={THERE: elsewhere})
+            path = f"/tables/last_update/{ticker_of(THERE)}"
+            async with serving(here), client.get(f"{here.url}{path}") as response:
+                return Answer(response.status, await response.json())
 
-    async def main() -> None:
-        made = web.Application()
-        made.add_routes([web.get("/{path:.*}", stranger)])
-        runner = web.AppRunner(made)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, 0).start()
-        here = Worker(owners={THERE: f"http://{HOST}:{runner.addresses[0][1]}"})
-        path = f"/tables/last_update/{ticker_of(THERE)}"
-        async with serving(here), aiohttp.ClientSession() as client, client.get(f"{here.url}{path}") as response:
-            told.append(Answer(response.status, await response.json()))
-        await runner.cleanup()
-
-    asyncio.run(main())
-    assert (told[0].status, problem in told[0].told["problem"]) == (503, True), told
+    told = asyncio.run(main())
+    assert (told.status, problem in told.told["problem"]) == (503, True), told
 
 
 @pytest.mark.parametrize(

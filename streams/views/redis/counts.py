@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from streams.own_registry import OwnRegistry
 from streams.views.redis.alerts import AlertCounts
 
 OF_OLD: Final = {
@@ -30,29 +29,24 @@ class AlertCountsCollector(Collector):
             yield CounterMetricFamily(name, means, value=getattr(self._counts, name))
 
 
-class RedisCounts:
+class RedisCounts(OwnRegistry):
     """Hears what view and clean-up do."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        super().__init__()
         self.alerts = AlertCounts()
         self.registry.register(AlertCountsCollector(self.alerts))
-        self.total_ticker_updates = Gauge(
-            "total_ticker_updates", "Tickers whose last update is held.", registry=self.registry
-        )
+        self.total_ticker_updates = self._gauge("total_ticker_updates", "Tickers whose last update is held.")
         self._written = self._counter("tickgate_redis_writes", "Members, fields and universes written to Redis.")
         self._refills = self._counter("tickgate_redis_refills", "Times that all was written anew, by reason.", "reason")
         self._errors = self._counter("tickgate_redis_errors", "Turns that Redis made fail, by kind.", "kind")
-        self._bad_rows = Gauge("tickgate_redis_bad_rows", "Rows that could not be read.", registry=self.registry)
-        self._up = Gauge("tickgate_redis_up", "1 while Redis is equal to what was read.", registry=self.registry)
+        self._bad_rows = self._gauge("tickgate_redis_bad_rows", "Rows that could not be read.")
+        self._up = self._gauge("tickgate_redis_up", "1 while Redis is equal to what was read.")
         self._cleanup_failures = self._counter("tickgate_redis_cleanup_failures", "Clean-ups that failed.")
         self._cleaned = self._counter("tickgate_redis_cleaned_updates", "Updates that were cleaned up.")
         self.writes = 0
         self.refills = 0
         self.errors = 0
-
-    def _counter(self, name: str, means: str, *labels: str) -> Counter:
-        return Counter(name, means, labels, registry=self.registry)
 
     def written(self, count: int) -> None:
         """So many things stand in Redis now."""
@@ -92,8 +86,3 @@ class RedisCounts:
             f"Cleanup ops: {self.alerts.cleanup_operations}, Lua intersections: {self.alerts.lua_intersections}"
         )
         return f"Advanced operations - {operations}, Redis writes: {self.writes}, Refills: {self.refills}"
-
-    def exposed(self, accept: str = "") -> tuple[bytes, str]:
-        """Everything in the format that is asked for, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type

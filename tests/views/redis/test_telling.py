@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from bench.redis_server import RedisServer
+from streams.demo.stage import free_port
 from streams.views.redis.connecting import connected, unreachable
 from streams.views.redis.keeping import Keeper
 from streams.views.redis.wire import TROUBLES, Wire
@@ -44,9 +44,7 @@ def portal() -> Iterator[int]:
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    return free_port()
 
 
 def log_line(server: RedisServer, url: str, caplog: pytest.LogCaptureFixture) -> str:
