@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from streams.core.events import Mode
+from streams.core.events import Mode, Strategy
 from streams.core.limits import NEVER
 from streams.core.timeframes import bucket_start, parse_timeframe
 from streams.core.turns import turn_at
 from streams.reference_data import load_conditions
 from streams.settings import Settings
-from tests.chaos.expected import Expected, Rules, Versions, Wanted, all_versions, expect, replayed
+from tests.chaos.expected import Expected, Rules, Versions, Wanted, all_versions, between, expect, replayed
 from tests.chaos.journal import Execution, Journal, read_journal
 from tests.chaos.letters import letter_findings
 from tests.chaos.plan import MOST_AHEAD
@@ -174,11 +174,10 @@ class Case:
         if strategy is None or turns is None:
             return False
         ticks_ms = self._newest_tick_ms(execution.partition, offset)
-        timeframe = parse_timeframe(strategy.timeframe)
         under = []
         for clock_ms in (shard.clock_ms(offset - MOST_AHEAD), shard.clock_ms(offset)):
             now_ms = max(ticks_ms, clock_ms)
-            start_ms = bucket_start(now_ms, timeframe, strategy.time_zone, strategy.session)
+            start_ms = bucket_in(strategy, now_ms)
             under.append(turn_at(turns, now_ms if start_ms is None else start_ms))
         return under[0] != under[1]
 
@@ -252,29 +251,38 @@ class Case:
         strategy = self.versions.get((execution.strategy_id, fields["strategy_version"]))
         if strategy is None:
             return f"there is no active version {fields['strategy_version']}"
-        timeframe = parse_timeframe(strategy.timeframe)
-        brought = set()
-        for each in self.journal.ticks.get(cause["partition"], ()):
-            if (
-                cause["topic"] == self.journal.names.ticks
-                and cause["first_offset"] <= each.record.offset <= cause["last_offset"]
-                and each.tick
-            ):
-                bucket_ms = bucket_start(each.tick.ts_ms, timeframe, strategy.time_zone, strategy.session)
-                if bucket_ms == fields["bucket_ms"]:
-                    brought.add(each.tick.ticker)
-        for timed in self.journal.clock.get(cause["partition"], ()):
-            if cause["topic"] == self.journal.names.clock and timed.record.offset == cause["first_offset"]:
-                at_ms = bucket_start(timed.ts_ms, timeframe, strategy.time_zone, strategy.session)
-                brought |= {""} if at_ms == fields["bucket_ms"] else set()
-        tickers = set(fields["tickers"])
         if fields["scope"] == "universe":
-            return "" if brought and not tickers else "no tick of its cause is in its bucket"
+            return self._why_unfounded_whole(execution, strategy)
+        brought = {
+            each.tick.ticker
+            for each in between(self.journal.ticks[cause["partition"]], cause["first_offset"], cause["last_offset"] + 1)
+            if each.tick and bucket_in(strategy, each.tick.ts_ms) == fields["bucket_ms"]
+        }
+        tickers = set(fields["tickers"])
         strangers = sorted(tickers - strategy.universe) if strategy.universe else []
         if strangers:
             return f"{strangers[0]} is not in the universe of version {strategy.version}"
         absent = sorted(tickers - brought)
         return f"{absent[0]} has no tick in its cause that is in its bucket" if absent else ""
+
+    def _why_unfounded_whole(self, execution: Execution, strategy: Strategy) -> str:
+        """It fires in the bucket of stream time. What it is caused by may be late, where an edit has come before that.
+
+        How clock records stood among the ticks, an attempt alone knows.
+        """
+        fields, cause = execution.fields, execution.fields["cause"]
+        first, end = cause["first_offset"], cause["last_offset"] + 1
+        ticks, clock = self.journal.ticks[cause["partition"]], self.journal.clock[cause["partition"]]
+        if cause["topic"] == self.journal.names.clock:
+            causes = {each.ts_ms for each in between(clock, first, end) if not each.refused}
+            clock = between(clock, 0, end)
+        else:
+            causes = {each.tick.ts_ms for each in between(ticks, first, end) if each.tick}
+            ticks = between(ticks, 0, end)
+        met = {each.tick.ts_ms for each in ticks if each.tick} | {each.ts_ms for each in clock if not each.refused}
+        if fields["tickers"] or not causes or min(causes) > fields["ts"] or fields["ts"] not in met:
+            return "no record of its cause, or before it, brought its time"
+        return "" if bucket_in(strategy, fields["ts"]) == fields["bucket_ms"] else "its time is not in its bucket"
 
     def _fields(self) -> Iterator[Finding]:
         """Of each strategy and shard, the executions are those expected, in their order and in all their fields."""
@@ -297,6 +305,11 @@ class Case:
             if sent.fields[name] != value:
                 yield Finding("fields", self.place(sent), f"{name} is {sent.fields[name]!r}, must be {value!r}")
                 return
+
+
+def bucket_in(strategy: Strategy, ts_ms: int) -> int | None:
+    """The bucket of a strategy that holds a time."""
+    return bucket_start(ts_ms, parse_timeframe(strategy.timeframe), strategy.time_zone, strategy.session)
 
 
 def triples(execution: Execution | Wanted) -> list[Triple]:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from operator import itemgetter
 
 import pytest
@@ -15,8 +16,9 @@ from streams.core.timeframes import bucket_start, parse_timeframe
 from streams.kafka.whole_topic import Record
 from streams.reference_data import load_conditions
 from streams.settings import Settings
+from streams.topic_names import STRATEGY_CHANGES
 from tests.chaos.audit import Report, assert_exact, audit, judge, triples
-from tests.chaos.expected import Rules, all_versions, expect, fields_of
+from tests.chaos.expected import Rules, all_versions, clock_end, clock_fires, expect, fields_of, take_changes
 from tests.chaos.hand_worker import work
 from tests.chaos.journal import Execution, Journal, read_journal
 from tests.chaos.market import Market
@@ -334,6 +336,37 @@ def test_what_attempts_ran_that_met_ticks_before_news_is_allowed_at_least_once(g
     report = judge(good._replace(executions=sent), rules)
     assert_exact(report)
     assert report.overtaken > 5
+
+
+def attempts_by_clock(good: Journal, rules: Rules) -> Iterator[Execution]:
+    """What workers may have sent that met ticks first, then changes, and then clock records that were late by that."""
+    for shard, rows in good.rows.items():
+        for cut, then in pairwise(rows.cuts[::4]):
+            part = rows._replace(last_bucket=[row for row in rows.last_bucket if row.offset <= cut.offset])
+            found = expect(good._replace(rows={**good.rows, shard: part}), shard, rules)
+            for each in good.ticks[shard][found.end : found.end + MOST_AHEAD]:
+                if each.tick:
+                    found.oracle.tick(each.tick)
+            stood, comes = cut.position.of(STRATEGY_CHANGES), then.position.of(STRATEGY_CHANGES)
+            for partition, changes in good.changes.items():
+                news = changes[stood.get(partition, 0) : comes.get(partition, 0)]
+                take_changes(found, good, news, found.end)
+            place, timed = {"topic": good.names.clock, "partition": shard}, clock_end(cut.position, shard)
+            for offset, fires in clock_fires(found, good, good.clock[shard][timed : timed + 3]):
+                for fire in fires:
+                    group = Group(
+                        found.oracle.strategies[fire.strategy_id], fire.bucket_ms, NEVER, offset, offset, fire.ts_ms
+                    )
+                    fields = fields_of(group, place, "universe", str(fire.mode))
+                    yield good.executions[0]._replace(fields=fields)
+
+
+def test_what_late_clock_records_made_edited_strategies_run_in_attempts_is_allowed_at_least_once(good: Journal) -> None:
+    rules = Rules(CONDITIONS, Mode.PER_TICKER, exactly_once=False)
+    sent = list(attempts_by_clock(good, rules))
+    times_ms = {each.record.offset: each.ts_ms for part in good.clock.values() for each in part}
+    assert any(each.fields["ts"] > times_ms[each.fields["cause"]["first_offset"]] for each in sent)
+    assert_exact(judge(good._replace(executions=[*good.executions, *sent]), rules))
 
 
 def late_fires(good: Journal) -> Iterator[tuple[int, Execution]]:
