@@ -125,10 +125,10 @@ class Shard:
             self._stands(before, change)
         return settled
 
-    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> None:
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset(), own: Int32s | None = None) -> None:
         """Take a strategy as it stands: it was settled where it is kept, and is not settled here again."""
         old = self._standing(strategy.strategy_id)
-        self.index.stand(strategy, before)
+        self.index.stand(strategy, before, own)
         self._stands(old, strategy)
 
     def together(self) -> AbstractContextManager[None]:
