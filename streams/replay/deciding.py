@@ -121,16 +121,12 @@ class Deciding:
 
     def _laid_out(self, fires: Fires, ticks: int, tickers: list[str]) -> Batch:
         """What a run of so many ticks has fired, as rows. Called beside the next step, so nothing of that is read."""
-        rows = in_order(fires, self._rank, ticks)
-        columns = (rows.strategy, tickers, rows.ticker, rows.bucket_ms, rows.ts_ms)
-        return Batch(self._ids, *columns, MODES, self._modes(rows))
-
-    def _modes(self, fires: Fires) -> Int32s:
-        """How each was throttled."""
         by_whole = fires.ticker == EVERY_TICKER
-        if not by_whole.any():
-            return np.full(len(by_whole), _BY_PAIRS)
-        return np.where(by_whole, self._whole_mode[fires.strategy], _BY_PAIRS)
+        mode = np.full(len(by_whole), _BY_PAIRS)
+        if by_whole.any():  # else they come in order
+            fires = in_order(fires, self._rank, ticks)
+            mode = np.where(fires.ticker == EVERY_TICKER, self._whole_mode[fires.strategy], _BY_PAIRS)
+        return Batch(self._ids, fires.strategy, tickers, fires.ticker, fires.bucket_ms, fires.ts_ms, MODES, mode)
 
 
 def too_many_tickers(row: int) -> Reject:
