@@ -36,7 +36,7 @@ from streams.replay.what_if import Variant, read_what_if
 from streams.strategy_file import read_strategies
 from streams.whole_files import make_folder
 
-DEFAULT_BATCH_TICKS: Final = 1 << 17
+DEFAULT_BATCH_TICKS: Final = 1 << 16
 
 RUNS_AHEAD: Final = 8
 """So many runs are read while strategies still are: what comes later has less to wait for."""

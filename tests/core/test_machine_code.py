@@ -14,7 +14,7 @@ LONG = (
     *("kernel.long_step", "order.lay_step", "decode.long_decode"),
     *("batch_kernel.long_scan", "batch_kernel.long_read_records"),
 )
-"""What replays alone call, most of it the same once more. It lets go of the interpreter's lock; no worker waits for it."""
+"""What replays alone call, most of it the same once more. It lets go of the interpreter, and no worker waits for it."""
 
 
 def test_compiled_code_counts_no_references_and_warming_up_compiles_all_of_it(tmp_path: Path) -> None:
