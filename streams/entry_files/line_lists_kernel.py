@@ -50,7 +50,10 @@ class Lists(NamedTuple):
 
 @compiled
 def key_of(data: Bytes, at: int, length: int) -> np.uint64:
-    """Eight bytes that stand for a text: a short one itself, with its length; else a hash."""
+    """Eight bytes that stand for a text: a short one itself, with its length; else a hash.
+
+    As `core/decode.py` makes them of names, and looks them up. Compiled code stays within its file.
+    """
     if length < SHORT:
         key = np.uint64(length) << np.uint64(56)
         for k in range(length):
