@@ -283,9 +283,8 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
         elif bucket > last and bucket > strategies.floor[strategy]:
             pairs.last_bucket[j] = last = bucket
             strategies.fired[strategy] += 1
-            room = np.uint64(at)
-            fires.tick[room], fires.strategy[room] = tick, strategy
-            fires.bucket_ms[room], fires.ts_ms[room] = bucket, now_ms
+            to = np.uint64(at)
+            fires.tick[to], fires.strategy[to], fires.bucket_ms[to], fires.ts_ms[to] = tick, strategy, bucket, now_ms
             at += 1
         elif bucket == last:
             dups += 1
