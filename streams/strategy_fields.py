@@ -41,7 +41,8 @@ def _text_field(value: Any) -> str:  # noqa: ANN401 - whatever the file holds
         raise FieldError(f"{described(value)}, where text belongs", "put it in quotes" + words)
     if len(value) > MAX_TEXT:
         raise FieldError(f"text of {len(value)} characters, the limit is {MAX_TEXT}", "shorten it")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+    # What can be printed has none of these: so much is told at once, and not letter by letter.
+    if not value.isprintable() and any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
         raise FieldError(f"{shortened(value)} has a control character or half a character in it", "remove it")
     return value
 

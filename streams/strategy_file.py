@@ -19,10 +19,12 @@ from streams.core.limits import (
 )
 from streams.core.timeframes import InvalidTimeframeError, parse_timeframe
 from streams.entry_files.entry import Entry
-from streams.entry_files.json_entries import json_entries
+from streams.entry_files.json_entries import Lists, json_entries
+from streams.entry_files.listed import Listed
 from streams.entry_files.yaml_entries import yaml_entries
 from streams.errors import InputError, os_trouble, shortened
 from streams.strategy_fields import CHECKS, MAX_TEXT, REQUIRED, FieldError, check_ticker, described
+from streams.strategy_universes import AsNames, Universes
 from streams.whole_files import write_whole
 
 MAX_FILE_BYTES: Final = 1 << 30
@@ -41,7 +43,7 @@ class StrategyFile(NamedTuple):
 def read_strategies(path: Path) -> StrategyFile:
     """Read all strategies of a file, or raise `InputError` for the first that is wrong."""
     reader = StrategyReader(str(path))
-    return StrategyFile([reader.strategy(entry) for entry in _entries(path)], reader.warnings)
+    return StrategyFile([reader.strategy(entry) for entry in entries_of(path)], reader.warnings)
 
 
 def write_strategies(strategies: Iterable[Strategy], path: Path) -> None:
@@ -49,8 +51,8 @@ def write_strategies(strategies: Iterable[Strategy], path: Path) -> None:
     write_whole(path, (json.dumps(as_fields(strategy), ensure_ascii=False) + "\n" for strategy in strategies))
 
 
-def _entries(path: Path) -> Iterator[Entry]:
-    """The mappings of a file, its format told by the suffix."""
+def entries_of(path: Path, lists: Lists | None = None) -> Iterator[Entry]:
+    """The mappings of a file, its format told by the suffix; `lists` as `json_entries` takes it."""
     suffix = path.suffix.lower()
     if suffix not in {".jsonl", ".ndjson", ".json", ".yaml", ".yml"}:
         remedy = "name it .jsonl, .ndjson, .json, .yaml or .yml"
@@ -60,7 +62,7 @@ def _entries(path: Path) -> Iterator[Entry]:
         raise InputError(str(path), "the file is empty", "write one strategy on each line, or [] for none")
     if suffix in {".yaml", ".yml"}:
         return yaml_entries(text, str(path), "strategies")
-    return json_entries(text, str(path), by_line=suffix != ".json")
+    return json_entries(text, str(path), by_line=suffix != ".json", lists=lists)
 
 
 def text_of(path: Path) -> str:
@@ -82,14 +84,11 @@ def text_of(path: Path) -> str:
 class StrategyReader:
     """Makes strategies of entries, and holds what must be known of those before."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, universes: Universes | None = None) -> None:
         self.file = file
         self.warnings: list[str] = []
         self.lines_by_id: dict[str, int] = {}
-        self.tickers: dict[str, str] = {}
-        """One text for each ticker, however many universes hold it."""
-        self.universes: dict[frozenset[str], frozenset[str]] = {}
-        """One set for equal universes."""
+        self.universes: Universes = AsNames() if universes is None else universes
         self.memberships = 0
 
     def strategy(self, entry: Entry) -> Strategy:
@@ -126,13 +125,14 @@ class StrategyReader:
 
     def _check_id(self, entry: Entry, strategy_id: str) -> None:
         """Each id once, and no more of them than there may be."""
-        place = self._place(entry, "strategy_id")
         if strategy_id in self.lines_by_id:
             problem = f"{shortened(strategy_id)} is there already, on line {self.lines_by_id[strategy_id]}"
-            raise InputError(place, problem, "give each strategy an id of its own, or remove one of the two")
+            remedy = "give each strategy an id of its own, or remove one of the two"
+            raise InputError(self._place(entry, "strategy_id"), problem, remedy)
         self.lines_by_id[strategy_id] = entry.line_of("strategy_id")
         if len(self.lines_by_id) > MAX_STRATEGIES:
-            raise InputError(place, f"more than {MAX_STRATEGIES} strategies", "spread them over several systems")
+            problem = f"more than {MAX_STRATEGIES} strategies"
+            raise InputError(self._place(entry, "strategy_id"), problem, "spread them over several systems")
 
     def _look_at_timeframe(self, entry: Entry, timeframe: str) -> None:
         """Warn of one that is not known: that strategy is skipped, and the others go on."""
@@ -142,39 +142,41 @@ class StrategyReader:
             self.warnings.append(f"{self._place(entry, 'timeframe')}: {error}; the strategy is skipped")
 
     def _universe(self, entry: Entry, value: Any) -> frozenset[str]:  # noqa: ANN401 - whatever the file holds
-        """The tickers, each once and each as the same object everywhere; none stands for every ticker."""
+        """The tickers, each once, as `universes` holds them; none stands for every ticker."""
         if value == EVERY_TICKER:
             return frozenset()
-        if not isinstance(value, list):
+        if not isinstance(value, list | Listed):
             raise FieldError(f"{described(value)}, where a list belongs", 'write ["AAPL", "MSFT"], or "all"')
         try:
-            universe = frozenset(map(self.tickers.__getitem__, value))
+            size = self.universes.take(value)
         except (KeyError, TypeError):  # a ticker that was not met, or is none
             for i, ticker in enumerate(value):
-                if type(ticker) is not str or ticker not in self.tickers:
+                if type(ticker) is not str or ticker not in self.universes.tickers:
                     self._new_ticker(entry, ticker, i)
-            universe = frozenset(map(self.tickers.__getitem__, value))
-        if len(universe) > MAX_UNIVERSE:
-            raise FieldError(f"{len(universe)} tickers, the limit is {MAX_UNIVERSE}", 'split it, or write "all"')
-        if len(universe) < len(value):
+            size = self.universes.take(value)
+        if size > MAX_UNIVERSE:
+            raise FieldError(f"{size} tickers, the limit is {MAX_UNIVERSE}", 'split it, or write "all"')
+        if size < len(value):
             self._warn_of_repeats(entry, value)
-        self.memberships += len(universe)
+        self.memberships += size
         if self.memberships > MAX_PAIRS:
             raise FieldError(f"more than {MAX_PAIRS} tickers in all universes together", "split the file")
-        return self.universes.setdefault(universe, universe)
+        return self.universes.held
 
     def _new_ticker(self, entry: Entry, ticker: Any, item: int) -> None:  # noqa: ANN401 - whatever the file holds
         """Check a ticker that was not met before."""
-        place = f"{self._place(entry, 'universe', item)}, ticker {item + 1}"
         try:
             check_ticker(ticker)
         except FieldError as error:
-            raise InputError(place, error.problem, error.remedy) from error
-        self.tickers[ticker] = ticker
-        if len(self.tickers) > MAX_TICKERS:
-            raise InputError(place, f"more than {MAX_TICKERS} different tickers", "split the file")
+            raise InputError(self._item(entry, item), error.problem, error.remedy) from error
+        self.universes.meet(ticker)
+        if len(self.universes.tickers) > MAX_TICKERS:
+            raise InputError(self._item(entry, item), f"more than {MAX_TICKERS} different tickers", "split the file")
 
-    def _warn_of_repeats(self, entry: Entry, tickers: list[str]) -> None:
+    def _item(self, entry: Entry, item: int) -> str:
+        return f"{self._place(entry, 'universe', item)}, ticker {item + 1}"
+
+    def _warn_of_repeats(self, entry: Entry, tickers: Iterable[str]) -> None:
         """Name the tickers that are there more than once; each counts once."""
         seen: set[str] = set()
         repeats: dict[str, int] = {}

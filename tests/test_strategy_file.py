@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
@@ -14,6 +16,7 @@ from streams.core import limits
 from streams.core.events import Mode, Status, Strategy
 from streams.entry_files import yaml_entries
 from streams.errors import InputError
+from streams.replay.numbered_file import NumberedFile, read_numbered
 from streams.strategy_file import StrategyFile, read_strategies, write_strategies
 
 GOOD = '{"strategy_id": "s1", "timeframe": "5m", "universe": ["AAPL"]}'
@@ -40,7 +43,18 @@ files_of_strategies = st.lists(strategies, min_size=1, max_size=4, unique_by=lam
 def read(folder: Path, name: str, content: str | bytes) -> StrategyFile:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_strategies(path)
+    found = read_strategies(path)
+    assert with_names(read_numbered(path)) == found
+    return found
+
+
+def with_names(numbered: NumberedFile) -> StrategyFile:
+    """The same file as if universes had not been read as numbers."""
+    universes = [[numbered.names[at] for at in each.tolist()] for each in numbered.universes]
+    assert all((np.diff(each) > 0).all() for each in numbered.universes)
+    assert [bool(each) for each in universes] == [bool(strategy.universe) for strategy in numbered.strategies]
+    named = zip(numbered.strategies, universes, strict=True)
+    return StrategyFile([replace(each, universe=frozenset(names)) for each, names in named], numbered.warnings)
 
 
 def refused(folder: Path, name: str, content: str | bytes) -> InputError:
@@ -50,6 +64,9 @@ def refused(folder: Path, name: str, content: str | bytes) -> InputError:
     assert caught.value.problem
     assert caught.value.remedy
     assert "\n" not in str(caught.value)
+    with pytest.raises(InputError) as as_numbers:
+        read_numbered(folder / name)
+    assert str(as_numbers.value) == str(caught.value)
     return caught.value
 
 

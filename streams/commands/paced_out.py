@@ -25,8 +25,6 @@ class Asked(NamedTuple):
 
 def asked_for(speed: str | None, onto: str | None, *, variants: bool) -> Asked | None:
     """What the options ask for; None where nothing is to be sent. Refuses before anything is read."""
-    from streams.recorded.paced import read_speed, refuse_live_names
-
     if speed is None:
         if onto is not None:
             raise InputError("--onto", "says where, and not how fast", "say --speed too: 1x, 10x, or max")
@@ -34,6 +32,8 @@ def asked_for(speed: str | None, onto: str | None, *, variants: bool) -> Asked |
     if variants:
         remedy = "replay one variant alone, by a strategy file"
         raise InputError("--speed", "is for one run, and --what-if makes several", remedy)
+    from streams.recorded.paced import read_speed, refuse_live_names  # brings what speaks to a broker
+
     if onto is not None:
         refuse_live_names(settings(), onto)
     return Asked(read_speed(speed), onto)
@@ -41,6 +41,8 @@ def asked_for(speed: str | None, onto: str | None, *, variants: bool) -> Asked |
 
 def send(out: Path, asked: Asked | None) -> None:
     """Send a result that is whole, where that is asked for."""
+    if asked is None:
+        return
     from streams.feeds.sender import Outlet
     from streams.kafka.codec import Encoder
     from streams.kafka.schema_source import registry_told
@@ -49,8 +51,6 @@ def send(out: Path, asked: Asked | None) -> None:
     from streams.replay.moments import moments
     from streams.replay.result_folder import open_result
 
-    if asked is None:
-        return
     stop = stop_signal()
     with told_plainly():
         current, result = settings(), open_result(str(out))

@@ -63,9 +63,6 @@ class Which(NamedTuple):
 
 def day_of(ticks: Sequence[str], which: Which, batch_ticks: int, *, with_strategies: bool) -> "Day | None":
     """The day that is to be decided as it was; None where `--ticks` are files like any others."""
-    from streams.recorded.recording import Recording, is_recording
-    from streams.reference_data import load_conditions
-
     of_topic = [each for each in ticks if each.startswith(KAFKA)]
     if of_topic and len(ticks) > 1:
         raise InputError(
@@ -78,6 +75,9 @@ def day_of(ticks: Sequence[str], which: Which, batch_ticks: int, *, with_strateg
         raise InputError(options, "are for topics alone", f"say --ticks {KAFKA}//, or leave them out")
     if with_strategies:
         return None
+    from streams.recorded.recording import Recording, is_recording  # of no use above, and heavy
+    from streams.reference_data import load_conditions
+
     if len(ticks) == 1 and is_recording(Path(ticks[0])):
         return Recording(Path(ticks[0]), load_conditions(settings().conditions), batch_ticks)
     raise InputError("--strategies", "is missing", "name a strategy file; recordings and topics alone bring their own")

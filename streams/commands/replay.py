@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     help="Of a topic: begin with the state that the workers had then, out of their changelogs.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--batch-ticks", default=1 << 17, show_default=True, type=click.IntRange(1, 1 << 22))
+@click.option("--batch-ticks", default=1 << 16, show_default=True, type=click.IntRange(1, 1 << 22))
 @click.option(
     "--order",
     default="strict",

@@ -1,6 +1,6 @@
 """What a shard knows of one strategy."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -43,6 +43,13 @@ class Entry:
     def mode(self) -> Mode:
         """How it is throttled at the moment."""
         return mode_in(self.turn.way if self.turn else Way.PAIRS, self.strategy)
+
+
+def held(strategy: Strategy) -> Strategy:
+    """The version as an entry has it: of its universe only whether it has one."""
+    if not strategy.universe or strategy.universe is HELD_AS_NUMBERS:
+        return strategy
+    return replace(strategy, universe=HELD_AS_NUMBERS)
 
 
 REMEMBERED: Final = 0

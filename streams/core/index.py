@@ -24,7 +24,7 @@ from streams.core.columns import (
     grown_tickers,
     grown_tracking,
 )
-from streams.core.entry import HELD_AS_NUMBERS, NOBODY, REMEMBERED, Entry, before_of, remembered
+from streams.core.entry import NOBODY, REMEMBERED, Entry, before_of, held, remembered
 from streams.core.events import Mode, Status, Strategy
 from streams.core.flags import Flags
 from streams.core.lifecycle import Settled, Verdict, settle
@@ -89,9 +89,10 @@ class Index:
             self._accept(entry, change, before_of(entry, change))
         return settled
 
-    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> None:
-        """Put in force what was settled elsewhere, whatever stands here; `before` as `Entry` has it."""
-        self._accept(self.entries.get(strategy.strategy_id), strategy, self._numbers(before) if before else NOBODY)
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset(), own: Int32s | None = None) -> None:
+        """Put in force what was settled elsewhere, whatever stands here; `before` and `own` as `Entry` has them."""
+        numbers = self._numbers(before) if before else NOBODY
+        self._accept(self.entries.get(strategy.strategy_id), strategy, numbers, own)
 
     def forget(self, strategy_id: str) -> None:
         """Know nothing of a strategy any more, but for what it fired; its next version is its first."""
@@ -105,19 +106,20 @@ class Index:
         self.warnings.pop(strategy_id, None)
         self.columns.scalars[Scalars.LEVEL_DUE] = NEVER
 
-    def _accept(self, entry: Entry | None, change: Strategy, before: Int32s) -> None:
+    def _accept(self, entry: Entry | None, change: Strategy, before: Int32s, own: Int32s | None = None) -> None:
         """Put a version in force."""
         active = change.status is Status.ACTIVE
-        universe = self._numbers(change.universe) if active else NOBODY
+        if own is None or not active:
+            own = self._numbers(change.universe) if active else NOBODY
         self.make_room_for_tickers()
-        self._refuse_too_many_pairs(entry, universe if change.universe else before)
+        self._refuse_too_many_pairs(entry, own if change.universe else before)
         if entry is None:
             entry = self._entry(change.strategy_id)
         else:
             self._stop(entry)
-        entry.strategy = replace(change, universe=change.universe and HELD_AS_NUMBERS)
+        entry.strategy = held(change)
         entry.universe_hash = hash(change.universe)
-        entry.own, entry.before = universe, before if active else NOBODY
+        entry.own, entry.before = own, before if active else NOBODY
         self.windows.set(entry.number, change.coalesce_ms)
         self.warnings.pop(change.strategy_id, None)
         if active:
@@ -141,8 +143,7 @@ class Index:
 
     def rule_of(self, strategy_id: str) -> BucketRule:
         """The buckets of a strategy that decides."""
-        number = self.entries[strategy_id].number
-        return self.rules.tables[int(self.columns.strategies.rule[number])]
+        return self.rules.tables[int(self.columns.strategies.rule[self.entries[strategy_id].number])]
 
     def reach(self, now_ms: int) -> None:
         """Let strategies turn whose time has come."""
@@ -188,10 +189,9 @@ class Index:
 
     def _refuse_too_many_pairs(self, entry: Entry | None, universe: Int32s) -> None:
         """Raise before anything is changed, so that what stood stays in force."""
-        more = len(universe)
+        more = len(universe) + self._waking.pairs
         if entry and entry.as_whole:
             more += len(entry.universe)  # remembered as pairs where it stops
-        more += self._waking.pairs
         if self.used_pairs + more > MAX_PAIRS and self.pairs + more > MAX_PAIRS:
             raise LimitError(f"more than {MAX_PAIRS} pairs in one shard; spread the topic over more partitions")
 

@@ -269,28 +269,28 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
     tickers, pairs, rules, strategies = columns.tickers, columns.pairs, columns.rules, columns.strategies
     at, dups, late, late_for_long, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0, 0
     began, due, settled = at, FOREVER, NEVER
-    start = tickers.row_start[t]
-    for j in range(start, start + tickers.row_awake[t]):
-        rule, last = pairs.rule[j], pairs.last_bucket[j]
+    start = np.uint64(tickers.row_start[t])  # unsigned: no place is looked at twice for whether it counts from the end
+    for j in range(start, start + np.uint64(tickers.row_awake[t])):
+        rule, strategy, last = np.uint64(pairs.rule[j]), np.uint64(pairs.strategy[j]), pairs.last_bucket[j]
         if now_ms < rules.now_from[rule] or now_ms >= rules.now_until[rule]:
-            locate(rules, rule, now_ms)
+            locate(rules, int(rule), now_ms)
         bucket, until = rules.now_bucket[rule], rules.now_until[rule]
         due = min(due, until)
         if bucket == NEVER:
             nowhere += 1
-            strategies.no_bucket[pairs.strategy[j]] += 1
+            strategies.no_bucket[strategy] += 1
             last = FOREVER  # no tick here is a duplicate: look again at each
-        elif bucket > last and bucket > strategies.floor[pairs.strategy[j]]:
+        elif bucket > last and bucket > strategies.floor[strategy]:
             pairs.last_bucket[j] = last = bucket
-            strategies.fired[pairs.strategy[j]] += 1
-            fires.tick[at], fires.strategy[at] = tick, pairs.strategy[j]
-            fires.bucket_ms[at], fires.ts_ms[at] = bucket, now_ms
+            strategies.fired[strategy] += 1
+            to = np.uint64(at)
+            fires.tick[to], fires.strategy[to], fires.bucket_ms[to], fires.ts_ms[to] = tick, strategy, bucket, now_ms
             at += 1
         elif bucket == last:
             dups += 1
         else:
             late += 1
-            strategies.late[pairs.strategy[j]] += 1
+            strategies.late[strategy] += 1
             if last < until:  # it fired where an edit has since moved the bounds: late until this bucket ends
                 last = bucket
                 late_for_long += 1

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from streams.core.columns import Fires, Int32s
+from streams.core.columns import FireColumns, Fires, Int32s
 from streams.core.jit import compiled, letting_go
 
 FEW: Final = 64
@@ -88,6 +88,40 @@ def _lay_in_order(fires: Fires, rank: Int32s, ends: Int32s, order: Int32s, out: 
         fire = order[at]
         out.tick[at], out.strategy[at], out.ticker[at] = fires.tick[fire], fires.strategy[fire], fires.ticker[fire]
         out.bucket_ms[at], out.ts_ms[at] = fires.bucket_ms[fire], fires.ts_ms[fire]
+
+
+@letting_go
+def lay_step(fires: FireColumns, ticker: Int32s, rank: Int32s, first: Int32s, out: Fires) -> bool:
+    """Write down what pairs fired in one step, in order, with the tickers of its ticks; False where it must be sorted.
+
+    The kernel takes each tick once, so all that one fired lies side by side: it is enough to find where that begins.
+    """
+    tick, strategy = fires.tick, fires.strategy
+    for fire in range(len(tick)):
+        if fire == 0 or tick[fire] != tick[fire - 1]:
+            first[tick[fire]] = fire
+    at = 0
+    for i in range(len(first)):
+        fire, before = first[i], -1
+        while 0 <= fire < len(tick) and tick[fire] == i:
+            if rank[strategy[fire]] <= before:
+                return False
+            before = rank[strategy[fire]]
+            out.tick[at], out.strategy[at], out.ticker[at] = i, strategy[fire], ticker[i]
+            out.bucket_ms[at], out.ts_ms[at] = fires.bucket_ms[fire], fires.ts_ms[fire]
+            at += 1
+            fire += 1
+    return at == len(tick)
+
+
+def laid(fires: FireColumns, ticker: Int32s, rank: Int32s) -> Fires:
+    """What pairs fired in one step over ticks of these tickers, by tick and by the rank of the strategy."""
+    kinds = (np.int32, np.int32, np.int32, np.int64, np.int64)
+    out = Fires._make(np.empty(len(fires.tick), kind) for kind in kinds)
+    if lay_step(fires, ticker, rank, np.full(len(ticker), -1, np.int32), out):
+        return out
+    tick, strategy, bucket_ms, ts_ms = fires
+    return in_order(Fires(tick, strategy, ticker[tick], bucket_ms, ts_ms), rank, len(ticker))
 
 
 def order_of(tick: Int32s, strategy: Int32s, rank: Int32s, ticks: int) -> Int32s:

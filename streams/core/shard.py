@@ -36,7 +36,7 @@ from streams.core.lifecycle import Settled, Verdict
 from streams.core.limits import FOREVER, NEVER
 from streams.core.new_names import number_new_names
 from streams.core.numbered import Numbered
-from streams.core.order import Ranks, in_order
+from streams.core.order import Ranks, in_order, laid
 from streams.core.shadow import Shadow
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
 from streams.core.tick_columns import clock_ticks, part_of, reaches
@@ -65,18 +65,16 @@ class Shard:
     ) -> None:
         """Make an empty one. One that is not alone leaves it to others when strategies turn: see `turns.py`.
 
-        `long_steps`: other threads run while a step does, and its room is kept; for replays.
+        `long_steps`: other threads run while a step does, its room is kept, pairs' fires come in order; for replays.
         """
         self.conditions = conditions
         self.index = Index(default_mode, owns, is_home, alone=alone)
         self.gathered = Gathered(self.index)
         self._tracked = self._tracked_unless_flagged = tracked
         self._kernel_step, self._kept_fires = (kernel.long_step, FOREVER) if long_steps else (kernel.step, KEPT_FIRES)
-        self._level_fires = fire_columns(0)
-        self._pair_fires = fire_columns(FIRST_FIRES)
+        self._level_fires, self._pair_fires = fire_columns(0), fire_columns(FIRST_FIRES)
         self._ranks, self._numbered = Ranks(), Numbered(self.index.tickers)
-        self._rounds = Rounds(self.index)
-        self._compared_unless_flagged = False
+        self._rounds, self._compared_unless_flagged = Rounds(self.index), False
         self.shadow: Shadow | None = None
         """Counts what both throttles make of the ticks, where it is wanted."""
 
@@ -125,10 +123,10 @@ class Shard:
             self._stands(before, change)
         return settled
 
-    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset()) -> None:
+    def stand(self, strategy: Strategy, before: frozenset[str] = frozenset(), own: Int32s | None = None) -> None:
         """Take a strategy as it stands: it was settled where it is kept, and is not settled here again."""
         old = self._standing(strategy.strategy_id)
-        self.index.stand(strategy, before)
+        self.index.stand(strategy, before, own)
         self._stands(old, strategy)
 
     def together(self) -> AbstractContextManager[None]:
@@ -229,6 +227,8 @@ class Shard:
         if not pairs and not levels:
             return NO_FIRES
         fires = FireColumns._make(column[:pairs] for column in self._pair_fires)
+        if self._kept_fires == FOREVER and not levels:
+            return laid(fires, ticks.ticker, self.rank())
         if len(fires.tick) > self._kept_fires:
             self._pair_fires = fire_columns(FIRST_FIRES)
         else:

@@ -1,11 +1,15 @@
 """Mappings out of JSON: one object a line, a list of objects, or a single object. The content tells which."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from streams.entry_files.entry import Entry
 from streams.errors import InputError, shortened
+
+OfLine = Callable[[int], dict[str, Any] | None]
+"""The object of a line, counted from 0; None where the parser is to be asked."""
+Lists = Callable[[str, Callable[[str], Any]], OfLine]
 
 _WHITESPACE: Final = " \t\r\n"
 _MEND: Final = "mend the JSON there"
@@ -15,24 +19,28 @@ class _OddityError(ValueError):
     """Something that the JSON parser lets through, but is a mistake."""
 
 
-def json_entries(text: str, file: str, *, by_line: bool) -> Iterator[Entry]:
-    """The objects in order. `by_line` says that the file's name promises one a line."""
+def json_entries(text: str, file: str, *, by_line: bool, lists: Lists | None = None) -> Iterator[Entry]:
+    """The objects in order. `by_line` says that the file's name promises one a line.
+
+    `lists` makes something of the text that knows the objects of some lines, given the parser.
+    """
     start = text.lstrip(_WHITESPACE)[:1]
     if start == "[":
         return _list_entries(text, file)
     if start == "{" and not _first_line_is_whole(text) and (not by_line or _is_whole(text)):
         return _single_entry(text, file)
-    return _line_entries(text, file)
+    return _line_entries(text, file, lists and lists(text, _DECODER.decode))
 
 
-def _line_entries(text: str, file: str) -> Iterator[Entry]:
+def _line_entries(text: str, file: str, known: OfLine | None) -> Iterator[Entry]:
     """One object on each line; blank lines are passed over."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip(_WHITESPACE):
             continue
         place = f"{file}, line {number}"
+        value = known and known(number - 1)
         try:
-            value = _DECODER.decode(line)
+            value = _DECODER.decode(line) if value is None else value
         except json.JSONDecodeError as error:
             raise InputError(f"{place}, column {error.colno}", _words(error), _MEND) from error
         except (ValueError, RecursionError) as error:

@@ -23,8 +23,8 @@ from streams.recorded.source import Day, TopicDay
 from streams.recorded.tally_kernel import tally
 from streams.replay import definitions_file
 from streams.replay.ahead import ahead
-from streams.replay.definitions import as_they_are
-from streams.replay.definitions_file import Universes, write_definitions
+from streams.replay.definitions import Universes, as_they_are
+from streams.replay.definitions_file import write_definitions
 from streams.replay.hashes import hashed
 from streams.replay.report import page
 from streams.replay.report.page import write_report

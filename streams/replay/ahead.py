@@ -9,15 +9,15 @@ from typing import Final, TypeVar
 Item = TypeVar("Item")
 
 STEPS: Final = 3
-"""So many items wait at most. More would only smooth what is uneven over a longer time."""
+"""So many items wait at most, where nothing else is said. More would only smooth what is uneven over a longer time."""
 
 
 @contextmanager
-def ahead(items: Iterable[Item]) -> Iterator[Iterator[Item]]:
+def ahead(items: Iterable[Item], steps: int = STEPS) -> Iterator[Iterator[Item]]:
     """The items, begun at once. What making one raises comes in its place; what was not asked for is not made."""
     iterator = iter(items)
     thread = ThreadPoolExecutor(1)
-    coming = deque(thread.submit(next, iterator, None) for _ in range(STEPS))
+    coming = deque(thread.submit(next, iterator, None) for _ in range(steps))
 
     def made() -> Iterator[Item]:
         while (item := coming.popleft().result()) is not None:

@@ -225,7 +225,7 @@ def _times(column: Any) -> tuple[Int64s, Faults]:  # noqa: ANN401 - pyarrow has 
     return texts.cast(pa.int64()).to_numpy(), faults
 
 
-def _codes(column: Any) -> tuple[Int64s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
+def _codes(column: Any) -> tuple[Int32s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
     """Condition codes: how many each row has, all of them in a row, and what is wrong by row.
 
     Few texts are distinct: each is read once.
@@ -233,7 +233,7 @@ def _codes(column: Any) -> tuple[Int64s, Int32s, Faults]:  # noqa: ANN401 - pyar
     read = [_read_codes(cell) for cell in column.dictionary.to_pylist()]
     which = column.indices.to_numpy()
     faults = np.array([fault for _, fault in read], np.uint8)[which]
-    lengths = np.array([len(codes) for codes, _ in read], np.int64)
+    lengths = np.array([len(codes) for codes, _ in read], np.int32)
     all_codes = np.array([code for codes, _ in read for code in codes], np.int32)
     starts = np.cumsum(lengths) - lengths
     counts = lengths[which]

@@ -16,8 +16,16 @@ import numpy as np
 
 from streams.core.events import Mode, Strategy
 from streams.core.turns import Way, mode_in
+from streams.replay.numbered_file import NumberedFile
 from streams.replay.tick_columns import Int32s
 from streams.replay.what_if import Variant
+
+
+class Universes(NamedTuple):
+    """Of each definition its tickers, by their places in a list of names."""
+
+    names: Sequence[str]
+    tickers: Sequence[Int32s]
 
 
 class Definitions(NamedTuple):
@@ -26,6 +34,8 @@ class Definitions(NamedTuple):
     strategies: list[Strategy]
     held: list[Int32s]
     """By variant: the definition of each strategy, in the order of the ids."""
+    universes: Universes | None = None
+    """Their universes, where the strategies say only whether they have one; each in the order of the places."""
 
     @property
     def ids(self) -> list[str]:
@@ -41,6 +51,13 @@ class Definitions(NamedTuple):
 def as_they_are(strategies: Sequence[Strategy]) -> Definitions:
     """The strategies of a file, and no variants of them."""
     return Definitions(sorted(strategies, key=lambda strategy: strategy.strategy_id), [])
+
+
+def as_read(file: NumberedFile) -> Definitions:
+    """The same, with universes as numbers."""
+    order = sorted(range(len(file.strategies)), key=lambda at: file.strategies[at].strategy_id)
+    universes = Universes(file.names, [file.universes[at] for at in order])
+    return Definitions([file.strategies[at] for at in order], [], universes)
 
 
 def definitions_of(strategies: Sequence[Strategy], variants: Sequence[Variant]) -> Definitions:

@@ -5,7 +5,7 @@ A row a definition, in the order of their numbers. Without variants each strateg
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from streams.core.entry import NOBODY
 from streams.core.events import Mode, Strategy
 from streams.core.strategy_counts import StrategyCounts
-from streams.replay.definitions import Definitions
+from streams.replay.definitions import Definitions, Universes
 from streams.replay.tick_columns import Int32s, Int64s
 from streams.whole_files import WholeFile
 
@@ -39,13 +39,6 @@ GROUP_ROWS: Final = 1 << 14
 
 RANK_BITS: Final = 32
 """Of a key that tickers are sorted by, with the number of their universe above."""
-
-
-class Universes(NamedTuple):
-    """Of each definition its tickers, by their places in a list of names."""
-
-    names: Sequence[str]
-    tickers: Sequence[Int32s]
 
 
 def write_definitions(

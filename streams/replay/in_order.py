@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-import numpy as np
-
 from streams.core.limits import NEVER
 from streams.errors import InputError
 from streams.replay.merge import merged
@@ -51,19 +49,20 @@ def in_order(files: Sequence[TickFile], order: Order) -> Iterator[Run]:
 
 def _checked(batch: TickBatch, file: TickFile, newest: Newest) -> Newest:
     """Refuse a time that is before another one that came first."""
-    if batch.ts_ms[0] < newest.ts_ms and file is not newest.file:
+    falls = bool(batch.ts_ms[0] < newest.ts_ms)
+    if falls and file is not newest.file:
         raise InputError(
             f"{file.path}, row {batch.rows[0]}, ts",
             f"{batch.ts_ms[0]} is before {newest.ts_ms}, the last time of {newest.file.path}: the files overlap",
             "take the ticks out of one of them that are in both; or say --order time, where all of them count (merge)",
         )
-    before = np.concatenate(([newest.ts_ms], batch.ts_ms[:-1]))
-    backwards = np.flatnonzero(batch.ts_ms < before)
-    if len(backwards):
-        at = int(backwards[0])
+    backwards = batch.ts_ms[1:] < batch.ts_ms[:-1]
+    if falls or backwards.any():
+        at = 0 if falls else int(backwards.argmax()) + 1
+        before = newest.ts_ms if falls else batch.ts_ms[at - 1]
         raise InputError(
             f"{file.path}, row {batch.rows[at]}, ts",
-            f"{batch.ts_ms[at]} is before {before[at]}, the time of the row above",
+            f"{batch.ts_ms[at]} is before {before}, the time of the row above",
             "sort the file by ts; or say --order time (sort here), or --order arrival (late ticks stay late)",
         )
     return Newest(int(batch.ts_ms[-1]), file)

@@ -152,19 +152,21 @@ def _times(column: Any) -> tuple[Int64s, Faults]:  # noqa: ANN401 - pyarrow has 
     """Times in milliseconds, floored. What is too large for a signed number becomes one before 1970, as absurd."""
     faults = _marked_missing(column, Fault.TS_MISSING)
     if not kinds.is_timestamp(column.type):
-        return _filled(column, 0).astype(np.int64), faults
+        return _filled(column, 0).astype(np.int64, copy=False), faults
     return _filled(column.cast(pa.int64()), 0) // _PER_MS[column.type.unit], faults
 
 
-def _codes(column: Any) -> tuple[Int64s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
+def _codes(column: Any) -> tuple[Int32s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
     """Condition codes: how many each row has, all of them in a row, and what is wrong by row."""
-    counts = _filled(pc.list_value_length(column), 0).astype(np.int64)
+    counts = _filled(pc.list_value_length(column), 0).astype(np.int32, copy=False)
     flat = pc.list_flatten(column)
+    values, faults = _filled(flat, 0), np.zeros(len(column), np.uint8)
+    is_narrow = np.can_cast(values.dtype, np.int32)
+    if is_narrow and not flat.null_count:
+        return counts, values.astype(np.int32, copy=False), faults
     code_faults = _marked_missing(flat, Fault.CONDITION_MISSING)
-    values = _filled(flat, 0)
-    if not np.can_cast(values.dtype, np.int32):
+    if not is_narrow:
         code_faults[(values < _INT32.min) | (values > _INT32.max)] = Fault.CONDITION_OUT_OF_RANGE
-    faults = np.zeros(len(column), np.uint8)
     if code_faults.any():
         row_of = np.repeat(np.arange(len(counts)), counts)
         for fault in (Fault.CONDITION_OUT_OF_RANGE, Fault.CONDITION_MISSING):  # the first one counts, so it comes last

@@ -16,25 +16,30 @@ from typing import Any, Final, NamedTuple
 from streams import __version__
 from streams.errors import InputError, os_trouble
 from streams.process import give_back
+from streams.reference_data import load_conditions
 from streams.replay import definitions_file
 from streams.replay.ahead import ahead
 from streams.replay.deciding import Deciding
-from streams.replay.definitions import Definitions, as_they_are, definitions_of
+from streams.replay.definitions import Definitions, as_read, definitions_of
 from streams.replay.definitions_file import write_definitions
 from streams.replay.find_files import Found, find_files, gaps
 from streams.replay.hashes import hashed, hashing
 from streams.replay.in_order import Order, in_order
+from streams.replay.numbered_file import read_numbered
 from streams.replay.report import page
 from streams.replay.report.page import write_report
 from streams.replay.results import ExecutionsWriter, RejectsWriter, write_manifest
-from streams.replay.runs import Run
+from streams.replay.runs import Judged, all_judged
 from streams.replay.tick_files import TickFile, open_ticks
 from streams.replay.variants_file import write_variants
 from streams.replay.what_if import Variant, read_what_if
 from streams.strategy_file import read_strategies
 from streams.whole_files import make_folder
 
-DEFAULT_BATCH_TICKS: Final = 1 << 17
+DEFAULT_BATCH_TICKS: Final = 1 << 16
+
+RUNS_AHEAD: Final = 8
+"""So many runs are read while strategies still are: what comes later has less to wait for."""
 
 
 class Job(NamedTuple):
@@ -64,6 +69,15 @@ class Replayed(NamedTuple):
     """Fired pairs of each."""
 
 
+class Written(NamedTuple):
+    """What stands in the files of executions and of refused rows."""
+
+    fired_pairs: int
+    rejected: int
+    executions: dict[str, str]
+    """The file of executions, by its hash."""
+
+
 Advance = Callable[[int, int | None], None]
 """Told now and then how many rows are done and, where known, how many there are."""
 
@@ -73,7 +87,7 @@ class Ticks(NamedTuple):
 
     found: Sequence[Found]
     files: Sequence[TickFile]
-    runs: Iterator[Run]
+    runs: Iterator[Judged]
 
 
 class Plan(NamedTuple):
@@ -88,22 +102,24 @@ def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
     """Replay one day, or what is given of it. Ticks are read, and hashed, while strategies still are."""
     found = find_files(job.ticks)
     files = [open_ticks(file.path, job.batch_ticks) for file in found]
-    with ahead(in_order(files, job.order)) as runs, hashing(file.path for file in found) as hashes:
+    conditions = load_conditions()
+    coming = all_judged(in_order(files, job.order), conditions)
+    with ahead(coming, RUNS_AHEAD) as runs, hashing(file.path for file in found) as hashes:
         with nothing_collected():
             plan = read_plan(job)
-            deciding = Deciding(plan.definitions, job.what_if or job.strategies)
-            deciding.hold_as_numbers()
+            deciding = Deciding(plan.definitions, job.what_if or job.strategies, conditions)
             give_back()
-        rows, rejected = decide(job, Ticks(found, files, runs), plan, deciding, advance)
+        written = decide(job, Ticks(found, files, runs), plan, deciding, advance)
         warnings = [*plan.warnings, *skipped(plan, deciding), *gaps(found)]
         warnings += [warning for file in files for warning in file.warnings]
-        done = done_of(plan, deciding, rows, rejected, warnings)
-        write_rest(job, [{**hashes[file.path].result(), "name": file.label} for file in found], plan, deciding, done)
+        done = done_of(plan, deciding, written, warnings)
+        inputs = [{**hashes[file.path].result(), "name": file.label} for file in found]
+        write_rest(job, inputs, plan, written, done)
     return done
 
 
-def decide(job: Job, ticks: Ticks, plan: Plan, deciding: Deciding, advance: Advance) -> tuple[int, int]:
-    """Take all ticks, and write what fires and what is refused; returns how many there are of both."""
+def decide(job: Job, ticks: Ticks, plan: Plan, deciding: Deciding, advance: Advance) -> Written:
+    """Take all ticks, and write what fires, what is refused, and by what it was decided."""
     labels = [file.label for file in ticks.found] if len(ticks.found) > 1 else [""]
     total = total_rows(ticks.files)
     make_folder(job.out)
@@ -117,7 +133,16 @@ def decide(job: Job, ticks: Ticks, plan: Plan, deciding: Deciding, advance: Adva
             advance(sum(file.rows_read for file in ticks.files), total)
         for name in ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME):
             remove(job.out / name)
-    return executions.rows, rejects.rows
+        write_decided(job, plan, deciding)  # beside the last executions, which are still being written
+    return Written(executions.rows, rejects.rows, executions.hashed)
+
+
+def write_decided(job: Job, plan: Plan, deciding: Deciding) -> None:
+    """Write the strategies as they stood, and what became of each."""
+    universes = deciding.universes()
+    write_definitions(job.out / definitions_file.NAME, plan.definitions, universes, deciding.counts())
+    if plan.variants:
+        write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
 
 
 @contextmanager
@@ -132,21 +157,17 @@ def nothing_collected() -> Iterator[None]:
             gc.enable()
 
 
-def done_of(plan: Plan, deciding: Deciding, fired_pairs: int, rejected: int, warnings: list[str]) -> Replayed:
+def done_of(plan: Plan, deciding: Deciding, written: Written, warnings: list[str]) -> Replayed:
     """What has been done."""
     fired = zip(plan.variants, plan.definitions.held, strict=True)
     of_variants = {variant.name: int(deciding.fired[held].sum()) for variant, held in fired}
     counts = deciding.shard.counts
-    return Replayed(counts["ticks"], fired_pairs, rejected, counts, warnings, of_variants)
+    return Replayed(counts["ticks"], written.fired_pairs, written.rejected, counts, warnings, of_variants)
 
 
-def write_rest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, deciding: Deciding, done: Replayed) -> None:
-    """Write what stands beside the executions; the manifest comes last."""
-    universes = deciding.universes()
-    write_definitions(job.out / definitions_file.NAME, plan.definitions, universes, deciding.counts())
-    if plan.variants:
-        write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
-    whole = manifest(job, ticks, plan, done)
+def write_rest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, written: Written, done: Replayed) -> None:
+    """Write what tells of the results; the manifest comes last."""
+    whole = manifest(job, ticks, plan, written, done)
     if job.report:
         write_report(job.out, whole, done.warnings)
     write_manifest(job.out / "manifest.json", whole)
@@ -154,9 +175,10 @@ def write_rest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, decidin
 
 def read_plan(job: Job) -> Plan:
     """Read the strategies, and the variants of them."""
-    file = read_strategies(job.strategies)
     if job.what_if is None:
-        return Plan([], as_they_are(file.strategies), list(file.warnings))
+        numbered = read_numbered(job.strategies)
+        return Plan([], as_read(numbered), list(numbered.warnings))
+    file = read_strategies(job.strategies)
     variants = read_what_if(job.what_if, file.strategies)
     warnings = [*file.warnings, *(warning for variant in variants for warning in variant.warnings)]
     return Plan(variants, definitions_of(file.strategies, variants), warnings)
@@ -183,7 +205,9 @@ def remove(path: Path) -> None:
         raise InputError(str(path), f"cannot be removed ({os_trouble(error)})", "choose another folder") from error
 
 
-def manifest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, done: Replayed) -> dict[str, Any]:
+def manifest(
+    job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, written: Written, done: Replayed
+) -> dict[str, Any]:
     """What went in, what was done with it, and what came out: enough to know the same run again."""
     of_variants = {}
     if job.what_if is not None:
@@ -206,7 +230,7 @@ def manifest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, done: Rep
         "counts": done.counts,
         "fired_pairs": done.fired_pairs,
         "rejected": done.rejected,
-        "result": hashed(job.out / "executions.parquet"),
+        "result": written.executions,
         "definitions_result": hashed(job.out / definitions_file.NAME),
         **of_variants,
     }

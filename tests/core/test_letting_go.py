@@ -4,7 +4,9 @@ import pytest
 
 from streams.core import decode, kernel, numbered, order
 from streams.core.shard import Shard
+from streams.entry_files.line_lists_kernel import find_lists
 from streams.kafka import batch_kernel
+from streams.replay.sift_kernel import take_good
 from tests.core.histories import CONDITIONS
 
 
@@ -26,6 +28,9 @@ def lets_go(function: object) -> bool:
         decode.judge_codes,
         numbered.look_up,
         order._lay_in_order,
+        order.lay_step,
+        take_good,
+        find_lists,
         batch_kernel.long_scan,
         batch_kernel.long_read_records,
     ],

@@ -10,8 +10,11 @@ from streams import kernel_cache
 from tests.core.machine_code import CONTROL
 from tests.house.tree import ROOT
 
-LONG = ("kernel.long_step", "decode.long_decode", "batch_kernel.long_scan", "batch_kernel.long_read_records")
-"""The same once more, for replays: they let go of the interpreter's lock, and no worker waits for them."""
+LONG = (
+    *("kernel.long_step", "order.lay_step", "decode.long_decode"),
+    *("batch_kernel.long_scan", "batch_kernel.long_read_records"),
+)
+"""What replays alone call, most of it the same once more. It lets go of the interpreter, and no worker waits for it."""
 
 
 def test_compiled_code_counts_no_references_and_warming_up_compiles_all_of_it(tmp_path: Path) -> None:

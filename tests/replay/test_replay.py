@@ -1,6 +1,9 @@
 """`tickgate replay` end to end: exactly the reference workload's answer, and clear words for what cannot be used."""
 
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -189,3 +192,25 @@ def test_progress_is_shown_when_asked_for(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "100" in done.stderr or "4/" in done.stderr
     assert json.loads(done.stdout)["fired_pairs"] == 3
+
+
+def test_the_manifest_has_the_hashes_of_what_stands_beside_it(tmp_path: Path) -> None:
+    work = reference.make(5, ticks=5_000)
+    ticks, strategies = reference.write_files(work, tmp_path)
+    replay(Job([ticks], strategies, tmp_path / "out"))
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for told, name in (("result", "executions.parquet"), ("definitions_result", "definitions.parquet")):
+        digest = hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest()
+        assert manifest[told] == {"name": name, "sha256": digest}
+
+
+def test_a_replay_of_files_loads_nothing_that_speaks_to_a_broker(tmp_path: Path) -> None:
+    """That would be a tenth of the memory of a day."""
+    assert run(tmp_path).exit_code == 0
+    code = "import sys\nfrom streams.cli import main\nmain(standalone_mode=False)\nprint(*sys.modules, sep='\\n')"
+    options = {"--ticks": "ticks.csv", "--strategies": "strategies.jsonl", "--out": "out"}
+    files = [text for option, name in options.items() for text in (option, str(tmp_path / name))]
+    command = [sys.executable, "-c", code, "replay", *files]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert "pyarrow" in loaded
+    assert not {"aiokafka", "confluent_kafka", "faust", "sqlalchemy", "aiohttp"} & set(loaded)

@@ -1,0 +1,27 @@
+"""Ticks of a chunk that has no fault, as columns: the loop of `tick_columns.sift`."""
+
+from streams.core.columns import Bytes, Int32s, Int64s
+from streams.core.jit import letting_go
+from streams.core.limits import MAX_CONDITIONS, MAX_TS_MS, MIN_TS_MS
+
+
+@letting_go
+def take_good(
+    entry_of: Int32s,
+    text_of: Int32s,
+    faults: Bytes,
+    ts_ms: Int64s,
+    code_counts: Int32s,
+    name_of: Int32s,
+    kept_ms: Int64s,
+    code_ends: Int64s,
+) -> bool:
+    """Name each tick, copy its time, and note where its codes end; False where a row has a fault."""
+    end = 0
+    for i in range(len(entry_of)):
+        entry, now_ms, count = entry_of[i], ts_ms[i], code_counts[i]
+        if entry < 0 or faults[entry] != 0 or now_ms < MIN_TS_MS or now_ms >= MAX_TS_MS or count > MAX_CONDITIONS:
+            return False
+        end += count
+        name_of[i], kept_ms[i], code_ends[i] = text_of[entry], now_ms, end
+    return True
