@@ -176,12 +176,11 @@ class ByShard:
         return self._batch(at.strategy, at.ticker, at.bucket_ms, at.ts_ms, at.mode)
 
     def _laid(self, noted: Noted) -> Batch:
-        """The same of pairs alone, where there is one shard: its numbers are those that all share."""
+        """The same of pairs alone, where one shard takes all ticks: so their order and numbers are its own."""
         one, fires, mode, places, _ = noted
         one.strategies(self.strategies)
         one.tickers(self.tickers)
-        placed = fires._replace(tick=places.astype(np.int32)[fires.tick])
-        laid = in_order(placed, self._ranks.of(self.strategies.names), int(places.max()) + 1)
+        laid = in_order(fires, self._ranks.of(self.strategies.names), len(places))
         return self._batch(*laid[1:], mode)
 
     def _numbered(self, noted: Noted) -> Fired:

@@ -20,7 +20,7 @@ from streams.kafka.packed_fetch import Packed, PackedFetch
 from streams.kafka.topic_spans import Span
 from streams.kafka.whole_topic import SILENCE_TIMEOUT_S
 
-AHEAD_BYTES: Final = 64 << 20
+AHEAD_BYTES: Final = 32 << 20
 """So much may wait of all partitions together, packed. Each has its share, and may go beyond it by one response; one
 more may lie in aiokafka."""
 

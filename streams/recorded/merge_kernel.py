@@ -1,10 +1,23 @@
-"""Where ticks of several partitions stand in one order: each partition is in order, so its next tick is all to look at.
+"""Where ticks of several partitions stand in one order, and to put them there.
+
+Each partition is in order, so its next tick is all to look at.
 
 A heap holds the partitions that have ticks left, the one whose next tick comes first on top.
 """
 
-from streams.core.columns import Int64s
+from typing import NamedTuple
+
+from streams.core.columns import Bytes, Int32s, Int64s
 from streams.core.jit import compiled, letting_go
+
+
+class Decided(NamedTuple):
+    """What is read of ticks to decide them, in columns."""
+
+    offset: Int64s
+    name_of: Int32s
+    ts_ms: Int64s
+    moves_price: Bytes
 
 
 @compiled
@@ -44,3 +57,12 @@ def place(order_ms: Int64s, at: Int64s, ends: Int64s, heap: Int64s, places: Int6
             size -= 1
             heap[0] = heap[size]
         sink(heap, size, 0, order_ms, at)
+
+
+@letting_go
+def put(places: Int64s, ticks: Decided, out: Decided) -> None:
+    """Put ticks of one partition in their places."""
+    for i in range(len(places)):
+        at = places[i]
+        out.offset[at], out.name_of[at] = ticks.offset[i], ticks.name_of[i]
+        out.ts_ms[at], out.moves_price[at] = ticks.ts_ms[i], ticks.moves_price[i]

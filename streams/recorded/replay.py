@@ -39,6 +39,9 @@ OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_fi
 STEPS_OF_TOPICS: Final = 12
 """So many runs are read ahead, of about `RUN_TICKS` each: as strategies are put in force, for one, none is decided."""
 
+MOST_WAITING: Final = 6
+"""Batches that wait to be written: where a bucket begins, one has many times the rows of others."""
+
 Runs = Iterator[tuple[Parted | None, list[Refused]]]
 
 
@@ -101,7 +104,7 @@ def _decide(  # noqa: PLR0913, PLR0917 - what is decided, by what, and where it 
     make_folder(out)
     fired = np.zeros(0, np.int64)
     with (
-        ExecutionsWriter(out / "executions.parquet") as executions,
+        ExecutionsWriter(out / "executions.parquet", most_waiting=MOST_WAITING) as executions,
         RefusedWriter(out / "rejected.jsonl") as rejects,
     ):
 

@@ -23,11 +23,11 @@ class Given:
     def __init__(self, **responses: list[bytes]) -> None:
         self._left = {int(name[1:]): deque(each) for name, each in responses.items()}
         self._at = dict.fromkeys(self._left, 0)
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()
 
     def take(self, partition: int) -> Packed:
         if not self._left[partition]:
-            assert self._stopped.wait(PATIENCE_S)
+            assert self.stopped.wait(PATIENCE_S)
             raise StoppedError
         data = RawRecords(self._left[partition].popleft())
         tp = TP._replace(partition=partition)
@@ -38,7 +38,7 @@ class Given:
         return packed
 
     def give_up(self) -> None:
-        self._stopped.set()
+        self.stopped.set()
 
 
 def rows(count: int, offset: int) -> bytes:
@@ -78,4 +78,6 @@ def test_where_nobody_reads_on_nothing_is_waited_for() -> None:
     given = Given(p0=[rows(1, 0)], p1=[])
     with unpacked_ahead(given, {0: Span(0, 9), 1: Span(0, 9)}, LIMITS) as next_run:
         assert next_run(0).position == 1
+        assert not given.stopped.is_set()
+    assert given.stopped.is_set()
     assert not is_unpacking()
