@@ -4,6 +4,7 @@ aiokafka makes an object for every record, which costs far more than all we do w
 classes by name: one that holds the bytes of a response, one that makes records of them. A consumer that is handed to
 `RawFetch` before it starts gets a fetcher in which these two names mean ours. The modules of aiokafka stay as they
 are, and so do all other consumers. Positions, back-pressure, offset resets and errors remain aiokafka's own.
+`packed_fetch.py` fits consumers the same way, and unpacks nothing.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,7 +21,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from streams.kafka.asked_seldom import ask_seldom
 from streams.kafka.batch_kernel import PREFIX_BYTES
 from streams.kafka.fetch import RawRun
-from streams.kafka.record_batch import Limits, Response
+from streams.kafka.record_batch import BadBatch, Limits, Response
 
 
 class Touched(NamedTuple):
@@ -126,16 +127,27 @@ class RawPartitionRecords:
     def _read(
         self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]], check: int, limits: Limits
     ) -> Iterator[RawRun]:
-        first = start = self.next_fetch_offset
-        response = Response(data, start, aborted, check_sums=bool(check), limits=limits)
-        while (run := response.next_run()) is not None:
+        first = self.next_fetch_offset
+        response = Response(data, first, aborted, check_sums=bool(check), limits=limits)
+        for run in runs_of(tp, response):
             self.next_fetch_offset = run.position
-            yield RawRun(tp.topic, tp.partition, start, run.position, run.columns)
-            start = run.position
+            yield run
         # Behind good runs nothing is raised: those would be lost with it. The bad batch is fetched again, and first.
-        if response.bad is not None and start == first:
-            message = f"{tp.topic}[{tp.partition}] offset {response.bad.base_offset}: {response.bad.reason}"
-            raise BadBatchError(message)
+        if response.bad is not None and self.next_fetch_offset == first:
+            raise bad_batch(tp, response.bad)
+
+
+def runs_of(tp: TopicPartition, response: Response) -> Iterator[RawRun]:
+    """The runs of a response, up to its end or a batch that cannot be read."""
+    start = response.position
+    while (run := response.next_run()) is not None:
+        yield RawRun(tp.topic, tp.partition, start, run.position, run.columns)
+        start = run.position
+
+
+def bad_batch(tp: TopicPartition, bad: BadBatch) -> BadBatchError:
+    """Say which batch cannot be read, and why."""
+    return BadBatchError(f"{tp.topic}[{tp.partition}] offset {bad.base_offset}: {bad.reason}")
 
 
 def with_names(function: Callable[..., Any], **names: object) -> FunctionType:
@@ -152,6 +164,35 @@ def with_names(function: Callable[..., Any], **names: object) -> FunctionType:
     return own
 
 
+def fit(
+    consumer: AIOKafkaConsumer,
+    make_records: Callable[..., object],
+    adapt: Callable[[fetcher.Fetcher], None] = lambda _: None,
+    **options: object,
+) -> None:
+    """Have a consumer that has not been started make these of what comes, in place of aiokafka's records.
+
+    `adapt` is shown the fetcher once it is made, and `options` are for it. Nothing is changed where aiokafka has moved
+    what we lean on: then this raises `MovedError`.
+    """
+    what = moved()
+    if what:
+        raise MovedError(what)
+    request = with_names(
+        fetcher.Fetcher._proc_fetch_request,  # noqa: SLF001 - see TOUCHED
+        MemoryRecords=RawRecords,
+        PartitionRecords=make_records,
+    )
+
+    def make_fetcher(*arguments: object, **named: object) -> fetcher.Fetcher:
+        made = fetcher.Fetcher(*arguments, **named, **options)
+        made._proc_fetch_request = MethodType(request, made)  # noqa: SLF001 - see TOUCHED
+        adapt(made)
+        return made
+
+    consumer.start = MethodType(with_names(AIOKafkaConsumer.start, Fetcher=make_fetcher), consumer)
+
+
 class RawFetch:
     """Takes runs out of a consumer that has not been started yet, and hands over nothing else from then on."""
 
@@ -165,27 +206,16 @@ class RawFetch:
 
         `is_seldom` tells the partitions that are asked for now and then only.
         """
-        what = moved()
-        if what:
-            raise MovedError(what)
         self._consumer = consumer
         self._failed: tuple[TopicPartition, KafkaError] | None = None
         self._made: fetcher.Fetcher | None = None
-        request = with_names(
-            fetcher.Fetcher._proc_fetch_request,  # noqa: SLF001 - see TOUCHED
-            MemoryRecords=RawRecords,
-            PartitionRecords=partial(RawPartitionRecords, limits or Limits()),
-        )
 
-        def make_fetcher(*arguments: object, **named: object) -> fetcher.Fetcher:
-            made = fetcher.Fetcher(*arguments, **named)
-            made._proc_fetch_request = MethodType(request, made)  # noqa: SLF001 - see TOUCHED
+        def adapt(made: fetcher.Fetcher) -> None:
             if is_seldom is not None:
                 ask_seldom(made, is_seldom)
             self._made = made
-            return made
 
-        consumer.start = MethodType(with_names(AIOKafkaConsumer.start, Fetcher=make_fetcher), consumer)
+        fit(consumer, partial(RawPartitionRecords, limits or Limits()), adapt)
 
     async def getmany(
         self, partitions: Collection[TopicPartition] | None = None, *, timeout_ms: int = 0

@@ -201,6 +201,15 @@ class Response:
         return RecordColumns(unpacked.buffer[: unpacked.used], *room[:, :records])
 
 
+def behind(data: bytes, position: int) -> int:
+    """The offset to go on from behind a response to who asked for `position`, as far as its headers are sound."""
+    raw = np.frombuffer(data, np.uint8)
+    batches = Batches(*np.empty((len(Batches._fields), batch_kernel.count_batches(raw)), np.int64))
+    batch_kernel.scan(raw, 0, CHECKSUM_TABLE, batches)
+    sound = batches.last_offset[batches.fault == FAULT.NONE]
+    return max(position, int(sound[-1]) + 1) if len(sound) else position
+
+
 def _visible(batches: Batches, aborted: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint8]:
     """Which batches hold records that are to be seen."""
     visible = np.zeros(len(batches.start), np.uint8)

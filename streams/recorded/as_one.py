@@ -15,6 +15,7 @@ from streams.core.flags import NO_FLAGS
 from streams.core.limits import MAX_PAIRS
 from streams.core.turns import Way, way_wanted
 from streams.recorded.beside import Beside
+from streams.recorded.merge_kernel import Decided, put
 from streams.recorded.parted import Part, Parted
 from streams.recorded.placed import Refused
 
@@ -56,21 +57,17 @@ def _all_by_pairs(beside: Beside) -> bool:
 
 
 def gathered(run: Parted) -> Parted:
-    """The parts one behind the other, as one of the first partition; the ticks of each ticker stay in their order."""
+    """The parts as one of the first partition, the ticks in the order of all."""
     if not run.parts:
         return run
     names = run.parts[0].names
     assert all(part.names is names for part in run.parts), "the parts of a day share their names"
-    one = Part(
-        partition=0,
-        offset=np.concatenate([part.offset for part in run.parts]),
-        names=names,
-        name_of=np.concatenate([part.name_of for part in run.parts]),
-        ts_ms=np.concatenate([part.ts_ms for part in run.parts]),
-        moves_price=np.concatenate([part.moves_price for part in run.parts]),
-        order_ms=NO_ORDER,
-    )
-    return Parted([one], [np.concatenate(run.places)])
+    ticks = sum(map(len, run.parts))
+    out = Decided._make(np.empty(ticks, kind) for kind in (np.int64, np.int32, np.int64, np.uint8))
+    for part, places in zip(run.parts, run.places, strict=True):
+        put(places, Decided(part.offset, part.name_of, part.ts_ms, part.moves_price), out)
+    one = Part(0, out.offset, names, out.name_of, out.ts_ms, out.moves_price, NO_ORDER)
+    return Parted([one], [np.arange(ticks)])
 
 
 def all_gathered(

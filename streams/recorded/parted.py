@@ -11,6 +11,7 @@ import numpy as np
 from streams.core.columns import Bytes
 from streams.core.conditions import ConditionTable
 from streams.core.decode import judged
+from streams.recorded.merge_kernel import place
 from streams.recorded.placed import Refused, Ticks
 from streams.replay.tick_columns import Int32s, Int64s
 
@@ -49,10 +50,11 @@ def parted(parts: Sequence[Part]) -> Parted:
     """Parts in the order of their partitions: their ticks stand by time, then partition, then offset."""
     if len(parts) == 1:
         return Parted(parts, [np.arange(len(parts[0]))])
-    order = np.argsort(np.concatenate([part.order_ms for part in parts]), kind="stable")
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    return Parted(parts, np.split(places, np.cumsum([len(part) for part in parts])[:-1]))
+    counts = np.array([len(part) for part in parts])
+    order_ms, ends = np.concatenate([part.order_ms for part in parts]), np.cumsum(counts)
+    places = np.empty_like(order_ms)
+    place(order_ms, ends - counts, ends, np.flatnonzero(counts), places)
+    return Parted(parts, np.split(places, ends[:-1]))
 
 
 def split(ticks: Ticks, conditions: ConditionTable) -> Parted:

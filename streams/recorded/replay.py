@@ -22,7 +22,7 @@ from streams.recorded.rejected import RefusedWriter
 from streams.recorded.source import Day, TopicDay
 from streams.recorded.tally_kernel import tally
 from streams.replay import definitions_file
-from streams.replay.ahead import ahead
+from streams.replay.ahead import STEPS, ahead
 from streams.replay.definitions import Universes, as_they_are
 from streams.replay.definitions_file import write_definitions
 from streams.replay.hashes import hashed
@@ -34,6 +34,15 @@ from streams.whole_files import make_folder
 
 OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME)
 """What may stand in the folder and is not of this one."""
+
+
+STEPS_OF_TOPICS: Final = 12
+"""So many runs are read ahead, of about `RUN_TICKS` each: as strategies are put in force, for one, none is decided."""
+
+MOST_WAITING: Final = 6
+"""Batches that wait to be written: where a bucket begins, one has many times the rows of others."""
+
+Runs = Iterator[tuple[Parted | None, list[Refused]]]
 
 
 class How(NamedTuple):
@@ -49,18 +58,22 @@ class How(NamedTuple):
     """Of what decides in its place."""
 
 
-class Decided(NamedTuple):
-    """What decides, and the ticks as it takes them."""
+class Course(NamedTuple):
+    """What a day is decided by, and the ticks as shards take them."""
 
-    by: ByShard
-    runs: Iterator[tuple[Parted | None, list[Refused]]]
+    beside: Beside
+    as_many: int
+    """For how many shards each stands."""
+    runs: Runs
 
 
 def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _total: None) -> Replayed:
     """Decide it by what it was decided by, or by something else."""
-    decided = _begun(day, how)
-    deciding = decided.by
-    fired, rejected = _decide(day, decided, out, how, advance)
+    course = _course(day, how)
+    # Strategies are put in force while the first ticks are read.
+    with ahead(course.runs, STEPS_OF_TOPICS if isinstance(day, TopicDay) else STEPS) as runs:
+        deciding = ByShard(course.beside, day.conditions, as_many=course.as_many)
+        fired, rejected = _decide(day, deciding, runs, out, how, advance)
     counts, warnings = deciding.counts, [*how.warnings, *day.warnings, *deciding.skipped()]
     done = Replayed(counts["ticks"], int(fired.sum()), rejected, counts, warnings, {})
     _write_definitions(out / definitions_file.NAME, deciding, fired)
@@ -71,29 +84,27 @@ def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _
     return done
 
 
-def _begun(day: Day, how: How) -> Decided:
-    """Whoever can decide it at the least cost."""
+def _course(day: Day, how: How) -> Course:
+    """Whatever decides it at the least cost."""
     beside = how.beside or day.beside
     if goes_as_one(beside):
-        one = ByShard(as_one(beside), day.conditions, as_many=beside.shards)
-        return Decided(one, all_gathered(_parted(day)))
-    runs = _parted(day) if how.beside is None else all_together(day.runs(), day.conditions)
-    return Decided(ByShard(beside, day.conditions), runs)
+        return Course(as_one(beside), beside.shards, all_gathered(_parted(day)))
+    return Course(beside, 1, _parted(day) if how.beside is None else all_together(day.runs(), day.conditions))
 
 
-def _parted(day: Day) -> Iterator[tuple[Parted | None, list[Refused]]]:
+def _parted(day: Day) -> Runs:
     """The ticks as shards decide them."""
     return day.parted() if isinstance(day, TopicDay) else all_split(day.runs(), day.conditions)
 
 
-def _decide(day: Day, decided: Decided, out: Path, how: How, advance: Advance) -> tuple[Int64s, int]:
+def _decide(  # noqa: PLR0913, PLR0917 - what is decided, by what, and where it goes
+    day: Day, deciding: ByShard, runs: Runs, out: Path, how: How, advance: Advance
+) -> tuple[Int64s, int]:
     """Take all ticks, and write what fires and what is refused; returns how often each strategy did, and the latter."""
-    deciding = decided.by
     make_folder(out)
     fired = np.zeros(0, np.int64)
     with (
-        ahead(decided.runs) as runs,
-        ExecutionsWriter(out / "executions.parquet") as executions,
+        ExecutionsWriter(out / "executions.parquet", most_waiting=MOST_WAITING) as executions,
         RefusedWriter(out / "rejected.jsonl") as rejects,
     ):
 

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from streams.core.conditions import ConditionTable
 from streams.core.events import Mode
@@ -20,6 +21,9 @@ from streams.recorded.topic_ticks import TopicTicks
 from streams.recorded.warm_up import goes_on_at, newest_ms, rows_at
 from streams.reference_data import load_conditions
 from streams.settings import Settings
+
+FETCH_BYTES: Final = 1 << 20
+"""Of one partition, in one response, unless the setting asks for less. Larger ones take memory, and bring no speed."""
 
 
 class Day(Protocol):
@@ -121,7 +125,8 @@ def open_topics(settings: Settings, asked: Asked, *, from_changelogs: bool = Fal
     times = Range(read, NEVER if from_ms is None else from_ms, FOREVER if to_ms is None else to_ms, rows)
     beside, warnings = read_beside(source, times)
     newest = {partition: newest_ms(each) for partition, each in rows.items()}
-    ticks = TopicTicks(partial(make_consumer, settings, "none"), topics.ticks, read, schemas, newest)
+    few = replace(settings, max_partition_fetch_bytes=min(settings.max_partition_fetch_bytes, FETCH_BYTES))
+    ticks = TopicTicks(partial(make_consumer, few, "none"), topics.ticks, read, schemas, newest)
     day = TopicDay(ticks, beside, load_conditions(settings.conditions), asked)
     day.spans = dict(spans.of)
     day.app_id, day.found_odd = topics.app_id, [*spans.warnings, *warnings]

@@ -5,12 +5,12 @@ that each has come to, the newest of its ticks so far.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from streams.core.conditions import ConditionTable
@@ -18,19 +18,23 @@ from streams.core.limits import NEVER
 from streams.errors import InputError, in_words
 from streams.kafka.broker_trouble import UNREACHABLE
 from streams.kafka.fetch import RawRun
-from streams.kafka.raw_fetch import BadBatchError, RawFetch
+from streams.kafka.raw_fetch import BadBatchError
 from streams.kafka.record_batch import Limits
 from streams.kafka.registry import RegistryError, Schemas
 from streams.kafka.topic_spans import Span
 from streams.kafka.whole_topic import SILENCE_TIMEOUT_S
+from streams.recorded.fetched_ahead import FetchedAhead, SilenceError
 from streams.recorded.parted import Parted, parted
 from streams.recorded.placed import Merging, Placed, Refused, merged
 from streams.recorded.reads import First, PartReads, Reads, Waiting, WholeReads
+from streams.recorded.unpacked_ahead import unpacked_ahead
 from streams.times import shown_time
 
-FETCH_WAIT_MS: Final = 200
-RUN_RECORDS: Final = 1 << 15
-"""Of one partition, at once: so many that little is done for each run, and so few that they stay in the cache."""
+RUN_TICKS: Final = 1 << 17
+"""Of all partitions, at once: so many that little is done for each run, and so few that they stay in the cache."""
+
+FEWEST_TICKS: Final = 1 << 12
+"""Of one partition, where there are many."""
 
 FAR_APART_MS: Final = 86_400_000
 """Times of ticks and of their records that differ by more are not the same time."""
@@ -75,49 +79,43 @@ class TopicTicks:
     def _taken(self, reads: Reads[Waiting]) -> Iterator[tuple[list[Waiting], list[Refused]]]:
         """All that is known to come first, of each partition, again and again; nothing where the rest held no tick."""
         merging = Merging[Waiting](list(self._open))
-        with asyncio.Runner() as runner:
-            consumer = runner.run(self._began())
-            fetch = self._fetch
-            try:
-                while merging.is_open:
-                    runner.run(self._fill(fetch, reads, merging))
-                    refused, self._refused = self._refused, []
-                    yield _next(merging), refused
-            finally:
-                runner.run(consumer.stop())
+        with ExitStack() as stack:
+            with self._told():
+                fetched = stack.enter_context(FetchedAhead(self._make_consumer, self.topic, self._open))
+            next_run = stack.enter_context(unpacked_ahead(fetched, self._open, self._limits()))
+            runner = stack.enter_context(asyncio.Runner())
+            while merging.is_open:
+                runner.run(self._fill(next_run, reads, merging))
+                refused, self._refused = self._refused, []
+                yield _next(merging), refused
 
-    async def _began(self) -> AIOKafkaConsumer:
-        consumer = self._make_consumer()
-        self._fetch = RawFetch(consumer, Limits(run_records=RUN_RECORDS, lets_go=True))
-        try:
-            await consumer.start()
-        except KafkaError as error:
-            await consumer.stop()
-            raise InputError(f"topic {self.topic}", f"cannot be read ({in_words(error)})", UNREACHABLE) from error
-        consumer.assign([TopicPartition(self.topic, partition) for partition in self._open])
-        for partition, offset in self._at.items():
-            consumer.seek(TopicPartition(self.topic, partition), offset)
-        return consumer
-
-    async def _fill(self, fetch: RawFetch, reads: Reads[Waiting], merging: Merging[Waiting]) -> None:
+    async def _fill(self, next_run: Callable[[int], RawRun], reads: Reads[Waiting], merging: Merging[Waiting]) -> None:
         """Read until ticks of every open partition wait, or it is at its end."""
-        heard_s = time.monotonic()
         while lacking := self._still_lacking(merging):
-            asked = [TopicPartition(self.topic, partition) for partition in lacking]
-            try:
-                found = await fetch.getmany(asked, timeout_ms=FETCH_WAIT_MS)
-            except OffsetOutOfRangeError as error:
-                raise InputError(f"topic {self.topic}", f"what was to be read next {GONE}", _RETENTION) from error
-            except BadBatchError as error:
-                raise InputError(f"topic {self.topic}", in_words(error), "mend the broker's log") from error
-            except KafkaError as error:
-                raise InputError(f"topic {self.topic}", f"cannot be read ({in_words(error)})", UNREACHABLE) from error
-            for run in (run for runs in found.values() for run in runs):
+            for partition in lacking:
+                with self._told():
+                    run = next_run(partition)
                 await self._take(run, reads, merging)
-                heard_s = time.monotonic()
-            if time.monotonic() - heard_s > SILENCE_TIMEOUT_S:
-                problem = f"no records of partitions {lacking} for {SILENCE_TIMEOUT_S:.0f} s, and there are more"
-                raise InputError(f"topic {self.topic}", problem, UNREACHABLE)
+
+    def _limits(self) -> Limits:
+        share = RUN_TICKS // max(len(self._open), 1)
+        return Limits(run_records=max(share, FEWEST_TICKS), lets_go=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say what goes wrong with the topic as a user is told."""
+        place = f"topic {self.topic}"
+        try:
+            yield
+        except OffsetOutOfRangeError as error:
+            raise InputError(place, f"what was to be read next {GONE}", _RETENTION) from error
+        except BadBatchError as error:
+            raise InputError(place, in_words(error), "mend the broker's log") from error
+        except KafkaError as error:
+            raise InputError(place, f"cannot be read ({in_words(error)})", UNREACHABLE) from error
+        except SilenceError as error:
+            problem = f"no records of {error} for {SILENCE_TIMEOUT_S:.0f} s, and there are more"
+            raise InputError(place, problem, UNREACHABLE) from error
 
     async def _take(self, run: RawRun, reads: Reads[Waiting], merging: Merging[Waiting]) -> None:
         """Take what of a run is in the range."""

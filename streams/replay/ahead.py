@@ -1,7 +1,7 @@
 """Some steps ahead: the next items are made in a thread of their own while the last one is worked on."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -14,7 +14,10 @@ STEPS: Final = 3
 
 @contextmanager
 def ahead(items: Iterable[Item], steps: int = STEPS) -> Iterator[Iterator[Item]]:
-    """The items, begun at once. What making one raises comes in its place; what was not asked for is not made."""
+    """The items, begun at once. What making one raises comes in its place; what was not asked for is not made.
+
+    Whatever makes them is closed at the end, so that nothing goes on which it has begun.
+    """
     iterator = iter(items)
     thread = ThreadPoolExecutor(1)
     coming = deque(thread.submit(next, iterator, None) for _ in range(steps))
@@ -28,3 +31,5 @@ def ahead(items: Iterable[Item], steps: int = STEPS) -> Iterator[Iterator[Item]]
         yield made()
     finally:
         thread.shutdown(cancel_futures=True)
+        if isinstance(iterator, Generator):
+            iterator.close()

@@ -1,7 +1,7 @@
-"""Both ways to fetch hand over the same records with the same positions, on a real Kafka."""
+"""All ways to fetch hand over the same records with the same positions, on a real Kafka."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,13 +13,30 @@ from confluent_kafka.admin import AdminClient
 
 from streams.kafka.brokers import EmbeddedBroker
 from streams.kafka.fetch import Fetch, RawRun
+from streams.kafka.packed_fetch import PackedFetch
 from streams.kafka.plain_fetch import PlainFetch
 from streams.kafka.raw_fetch import RawFetch
+from streams.kafka.record_batch import Limits
 from tests.kafka.batches import Seen, seen_in
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.shared_broker import SharedBroker
 
-WAYS: dict[str, Callable[[AIOKafkaConsumer], Fetch]] = {"raw": RawFetch, "plain": PlainFetch}
+
+class Unpacked:
+    """What comes packed, unpacked at once."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer, self._fetch = consumer, PackedFetch(consumer)
+
+    async def getmany(
+        self, partitions: Collection[TopicPartition] | None = None, *, timeout_ms: int = 0
+    ) -> dict[TopicPartition, list[RawRun]]:
+        asked = self._consumer.assignment() if partitions is None else partitions
+        found = await self._fetch.getmany(asked, timeout_ms=timeout_ms)
+        return {tp: [run for each in packed for run in each.runs(Limits())] for tp, packed in found.items()}
+
+
+WAYS: dict[str, Callable[[AIOKafkaConsumer], Fetch]] = {"raw": RawFetch, "plain": PlainFetch, "packed": Unpacked}
 TIMEOUT_S = 60
 TS = 1_760_000_000_000
 CODECS = [None, "gzip", "snappy", "lz4", "zstd"]
@@ -245,14 +262,14 @@ def test_transactions(way: str, codec: str | None, real_broker: SharedBroker, ma
     assert set(found.records) < set(uncommitted.records)
 
 
-def test_transactions_from_any_position_look_the_same_both_ways(
+def test_transactions_from_any_position_look_the_same_all_ways(
     real_broker: SharedBroker, make_topic: MakeTopic
 ) -> None:
     topic, bootstrap = make_topic(), real_broker.bootstrap
     committed = asyncio.run(transactions(bootstrap, topic, "lz4"))
     for start in range(0, END, 7):
-        raw, plain = (asyncio.run(read(way, bootstrap, topic, start=start, end=END)) for way in WAYS)
-        assert raw == plain
+        raw, plain, packed = (asyncio.run(read(way, bootstrap, topic, start=start, end=END)) for way in WAYS)
+        assert raw == plain == packed
         assert [each.offset for each in raw[0].records] == [offset for offset in sorted(committed) if offset >= start]
 
 

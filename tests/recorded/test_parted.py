@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from streams.recorded.parted import parted, split
+from streams.recorded.parted import Part, parted, split
 from streams.recorded.placed import Ticks
 from streams.replay.tick_columns import TickBatch
 from tests.recorded.made import MadeDay
@@ -23,6 +23,21 @@ def test_ticks_stand_by_time_then_partition_then_offset(seed: int) -> None:
         places = np.concatenate(run.places).tolist()
         assert [key for _, key in sorted(zip(places, keys, strict=True))] == sorted(keys)
         assert sorted(places) == list(range(len(keys)))
+
+
+@pytest.mark.parametrize("partitions", [2, 3, 7, 40])
+def test_however_many_partitions_there_are_and_ticks_in_them(partitions: int) -> None:
+    draw = random.Random(partitions)
+    for _ in range(30):
+        parts = []
+        for partition in range(partitions):
+            times = np.array(sorted(draw.randrange(50) for _ in range(draw.choice([0, 1, 2, 30]))), np.int64)
+            name_of, moves_price = times.astype(np.int32), times.astype(np.uint8)
+            parts.append(Part(partition, np.arange(len(times)), [], name_of, times, moves_price, times))
+        places = [each.tolist() for each in parted(parts).places]
+        keys = [(ms, part.partition, row) for part in parts for row, ms in enumerate(part.order_ms.tolist())]
+        wanted = {key: place for place, key in enumerate(sorted(keys))}
+        assert places == [[wanted[ms, p.partition, row] for row, ms in enumerate(p.order_ms.tolist())] for p in parts]
 
 
 def test_parts_of_ticks_in_one_order_are_each_partitions_own_and_judged() -> None:

@@ -1,7 +1,10 @@
 """Ranges of a topic on a real broker: by time and by offsets, where records are gone, and what cannot be asked for."""
 
+import dataclasses
 import json
 import os
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,17 @@ from bench import reference
 from bench.kafka_ground import PARTITIONS, Place, import_strategies, make_topics
 from streams.cli import main
 from streams.errors import InputError
+from streams.kafka.clients import make_consumer
 from streams.kafka.partitions import partition_of
-from streams.kafka.topic_spans import Asked
+from streams.kafka.registry import FileSchemas
+from streams.kafka.topic_spans import Asked, Span, find_spans
+from streams.recorded import fetched_ahead, replay, topic_ticks
 from streams.recorded import record as recording
 from streams.recorded.day_files import DayFiles
+from streams.recorded.deciding import ByShard
 from streams.recorded.replay import How, replay_day
 from streams.recorded.source import open_topics
+from streams.recorded.topic_ticks import TopicTicks
 from streams.settings import Settings
 from streams.times import shown_time
 from tests.core.avro_bytes import framed, tick
@@ -156,6 +164,55 @@ def test_what_is_deleted_while_it_is_read_ends_it_with_the_place(filled: Place, 
     with pytest.raises(InputError, match=r"what was to be read next is deleted; lengthen retention\.ms"):
         replay_day(day, tmp_path / "day", How())
     assert [path.name for path in (tmp_path / "day").iterdir()] == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError])
+def test_what_ends_in_mid_day_leaves_nothing_that_goes_on(
+    once: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    make_topics(once)
+    feed = Feed(once, WORK)
+    for tenths in range(1, 11):  # so many batches at least are in each partition
+        feed.send(tenths / 10)
+    monkeypatch.setattr(fetched_ahead, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(topic_ticks, "FEWEST_TICKS", 1)
+    monkeypatch.setattr(topic_ticks, "RUN_TICKS", 1)
+    monkeypatch.setattr(replay, "STEPS_OF_TOPICS", 1)
+
+    def stopped(*_: object) -> None:
+        assert len(going_on()) == 2
+        raise error("place", "problem", "remedy")
+
+    monkeypatch.setattr(ByShard, "step_parts", stopped)
+    settings = dataclasses.replace(Settings.read(once.environment({})), max_partition_fetch_bytes=1_000)
+    with pytest.raises(error):
+        replay_day(open_topics(settings, Asked()), tmp_path / "day", How())
+    assert going_on() == []
+    assert [path.name for path in (tmp_path / "day").iterdir()] == []
+
+
+def going_on() -> list[str]:
+    """The threads that read ticks, and still run."""
+    return [each.name for each in threading.enumerate() if each.name.startswith(("fetching", "unpacking"))]
+
+
+def test_where_no_more_comes_that_is_told(filled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetched_ahead, "SILENCE_TIMEOUT_S", 0.5)
+    settings = Settings.read(filled.environment({}))
+    spans = find_spans(settings.broker, settings.topics.ticks, Asked()).of
+    longer = {partition: span._replace(end=span.end + (partition == 2)) for partition, span in spans.items()}
+    ticks = TopicTicks(partial(make_consumer, settings, "none"), settings.topics.ticks, longer, FileSchemas())
+    with pytest.raises(InputError, match=r"no records of partition 2 for 30 s, and there are more"):
+        list(ticks.runs())
+    assert going_on() == []
+
+
+def test_a_broker_that_is_not_there_is_told() -> None:
+    settings = Settings(broker="127.0.0.1:1")
+    ticks = TopicTicks(partial(make_consumer, settings, "none"), "t", {0: Span(0, 9)}, FileSchemas())
+    with pytest.raises(InputError, match=r"topic t: cannot be read \("):
+        list(ticks.runs())
+    assert going_on() == []
 
 
 def test_schemas_may_change_in_mid_day_and_bad_records_are_told(once: Place, tmp_path: Path) -> None:

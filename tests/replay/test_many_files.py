@@ -269,6 +269,22 @@ def test_one_step_ahead_is_the_same_and_an_error_comes_in_its_place() -> None:
     assert seen == [1, 2, 3, 1, 2, 3]
 
 
+def test_what_makes_items_ahead_is_closed_wherever_reading_ends() -> None:
+    open_now = 0
+
+    def many() -> Iterator[int]:
+        nonlocal open_now
+        open_now += 1
+        try:
+            yield from range(100)
+        finally:
+            open_now -= 1
+
+    with ahead(many()) as items:
+        assert (next(items), open_now) == (0, 1)
+    assert open_now == 0
+
+
 def test_without_a_manifest_nothing_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_on(tmp_path, folder_of(tmp_path / "d", {"1.csv": "A,60000,1.0,1,\n"})).exit_code == 0
 
