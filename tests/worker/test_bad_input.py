@@ -13,7 +13,7 @@ from bench.kafka_answer import Answer, Mark, answer_of, ends_of, pairs_of_execut
 from bench.kafka_ground import PARTITIONS, Place, import_strategies, make_topics
 from bench.kafka_worker import Worker
 from streams.core.events import Status, Strategy
-from streams.core.limits import MAX_VALUE_BYTES
+from streams.core.limits import MAX_UNIVERSE, MAX_VALUE_BYTES
 from streams.kafka.codec import SCHEMA_HEADER, Encoder
 from streams.kafka.partitions import partition_of
 from streams.kafka.registry import FileSchemas, own_schemas
@@ -151,6 +151,8 @@ def bad_changes() -> Iterator[tuple[str, Given]]:
     yield "change_illegal", changed(replace(FIRST, version=4, status=Status.DRAFT))
     yield "change_conflict", changed(replace(FIRST, timeframe="1m"))
     yield "change_invalid", changed(replace(FIRST, version=4, universe=frozenset({"L" * 65})))
+    too_many = frozenset(f"{k:x}" for k in range(MAX_UNIVERSE + 1))
+    yield "change_invalid", changed(replace(FIRST, version=4, universe=too_many))
     yield "", Given(b"never there", None)
     yield "", changed(FIRST)
     yield "", changed(replace(FIRST, version=2, timeframe="1m"))
