@@ -163,8 +163,8 @@ MUTANTS: Final = (
     ),
     # What happened to each strategy.
     Mutant("a tick is not counted with its ticker", "kernel.py", "updates[t] += 1\n", "updates[t] += 0\n"),
-    Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[pairs.strategy[j]] += 1\n", "pass\n"),
-    Mutant("what is late is not its strategy's", "kernel.py", "strategies.late[pairs.strategy[j]] += 1\n", "pass\n"),
+    Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[strategy] += 1\n", "pass\n"),
+    Mutant("what is late is not its strategy's", "kernel.py", "strategies.late[strategy] += 1\n", "pass\n"),
     Mutant(
         "a strategy that goes has seen nothing",
         "rows.py",
