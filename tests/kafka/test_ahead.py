@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,11 +21,21 @@ def keyed(*values: bytes) -> list[Keyed]:
     return [Keyed(TOPIC, PARTITIONS, records_of([(key, value) for value in values for key in (b"s0", b"s1")], 7))]
 
 
+class NothingWaits:
+    """What an ended producer has left to be sent."""
+
+    _batches: ClassVar[dict[object, object]] = {}
+    _pending_batches = ()
+
+    def fail_all(self, error: Exception) -> None:
+        """As aiokafka's does."""
+
+
 class Producer:
     """Stands where a producer stands."""
 
     def __init__(self, stage: "Stage") -> None:
-        self.stage = stage
+        self.stage, self._message_accumulator = stage, NothingWaits()
 
     async def start(self) -> None:
         self.stage.started += 1
