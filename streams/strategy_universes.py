@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.core.columns import Int32s
 from streams.core.entry import HELD_AS_NUMBERS, NOBODY
 from streams.entry_files.listed import Listed
-
-Int32s = npt.NDArray[np.int32]
 
 
 class Universes(Protocol):

@@ -3,10 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-Int32s = npt.NDArray[np.int32]
+from streams.core.columns import Int32s
 
 UNASKED: Final = -1
 

@@ -14,7 +14,7 @@ from streams.core.columns import Fires
 from streams.core.conditions import ConditionTable
 from streams.core.events import Mode, Strategy
 from streams.core.limits import FOREVER, MAX_TICKERS, NEVER
-from streams.core.order import Ranks, in_order, order_of
+from streams.core.order import Ranks, order_of
 from streams.core.shard import EVERY_TICKER, Shard
 from streams.core.strategy_counts import StrategyCounts, all_counts
 from streams.core.turns import Way, mode_in
@@ -176,12 +176,14 @@ class ByShard:
         return self._batch(at.strategy, at.ticker, at.bucket_ms, at.ts_ms, at.mode)
 
     def _laid(self, noted: Noted) -> Batch:
-        """The same of pairs alone, where one shard takes all ticks: so their order and numbers are its own."""
-        one, fires, mode, places, _ = noted
+        """The same of pairs alone, where one shard takes all ticks: their numbers are its own, and so is their order.
+
+        A shard that takes long steps hands over what pairs fire in that order, see `order.laid`.
+        """
+        one, fires, mode, _, _ = noted
         one.strategies(self.strategies)
         one.tickers(self.tickers)
-        laid = in_order(fires, self._ranks.of(self.strategies.names), len(places))
-        return self._batch(*laid[1:], mode)
+        return self._batch(*fires[1:], mode)
 
     def _numbered(self, noted: Noted) -> Fired:
         """What a shard fired, under the numbers that all shards share."""

@@ -45,6 +45,16 @@ MOST_WAITING: Final = 6
 Runs = Iterator[tuple[Parted | None, list[Refused]]]
 
 
+class Written(NamedTuple):
+    """What stands in the files of executions and of refused records."""
+
+    fired: Int64s
+    """How often each strategy did."""
+    rejected: int
+    executions: dict[str, str]
+    """The file of executions, by its hash."""
+
+
 class How(NamedTuple):
     """What is asked for of a replay."""
 
@@ -73,11 +83,12 @@ def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _
     # Strategies are put in force while the first ticks are read.
     with ahead(course.runs, STEPS_OF_TOPICS if isinstance(day, TopicDay) else STEPS) as runs:
         deciding = ByShard(course.beside, day.conditions, as_many=course.as_many)
-        fired, rejected = _decide(day, deciding, runs, out, how, advance)
+        written = _decide(day, deciding, runs, out, how, advance)
     counts, warnings = deciding.counts, [*how.warnings, *day.warnings, *deciding.skipped()]
-    done = Replayed(counts["ticks"], int(fired.sum()), rejected, counts, warnings, {})
-    _write_definitions(out / definitions_file.NAME, deciding, fired)
-    manifest = _manifest(day, deciding, done, how, out)
+    done = Replayed(counts["ticks"], int(written.fired.sum()), written.rejected, counts, warnings, {})
+    _write_definitions(out / definitions_file.NAME, deciding, written.fired)
+    results = {"result": written.executions, "definitions_result": hashed(out / definitions_file.NAME)}
+    manifest = _manifest(day, deciding, done, how) | results
     if how.report:
         write_report(out, manifest, warnings)
     write_manifest(out / "manifest.json", manifest)
@@ -99,8 +110,8 @@ def _parted(day: Day) -> Runs:
 
 def _decide(  # noqa: PLR0913, PLR0917 - what is decided, by what, and where it goes
     day: Day, deciding: ByShard, runs: Runs, out: Path, how: How, advance: Advance
-) -> tuple[Int64s, int]:
-    """Take all ticks, and write what fires and what is refused; returns how often each strategy did, and the latter."""
+) -> Written:
+    """Take all ticks, and write what fires and what is refused."""
     make_folder(out)
     fired = np.zeros(0, np.int64)
     with (
@@ -125,7 +136,7 @@ def _decide(  # noqa: PLR0913, PLR0917 - what is decided, by what, and where it 
         add(deciding.rest())
         for name in OF_EARLIER_REPLAYS:
             remove(out / name)
-    return fired, rejects.rows
+    return Written(fired, rejects.rows, executions.hashed)
 
 
 def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
@@ -175,7 +186,7 @@ def since(fired: Batch, ts_ms: int) -> Batch:
     )
 
 
-def _manifest(day: Day, deciding: ByShard, done: Replayed, how: How, out: Path) -> dict[str, Any]:
+def _manifest(day: Day, deciding: ByShard, done: Replayed, how: How) -> dict[str, Any]:
     warm: dict[str, Any] = {} if how.warm_until_ms == NEVER else {"warm_up_until_ms": how.warm_until_ms}
     if day.beside.starts:
         warm["warm_up_from"] = "changelogs"
@@ -186,6 +197,4 @@ def _manifest(day: Day, deciding: ByShard, done: Replayed, how: How, out: Path) 
         "counts": deciding.counts,
         "fired_pairs": done.fired_pairs,
         "rejected": done.rejected,
-        "result": hashed(out / "executions.parquet"),
-        "definitions_result": hashed(out / definitions_file.NAME),
     }
