@@ -6,13 +6,12 @@ this one is unpacked; it takes each as it comes, and so the next is asked for at
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer import fetcher
 
 from streams.kafka.fetch import RawRun
-from streams.kafka.raw_fetch import RawRecords, bad_batch, fit, runs_of
+from streams.kafka.raw_fetch import PartitionRecords, bad_batch, fit, runs_of
 from streams.kafka.record_batch import Limits, Response, behind
 
 
@@ -34,33 +33,14 @@ class Packed(NamedTuple):
             raise bad_batch(self.tp, response.bad)
 
 
-class PackedPartitionRecords:
-    """Holds the bytes, in place of aiokafka's PartitionRecords. It takes them for one record."""
+class PackedPartitionRecords(PartitionRecords[Packed]):
+    """Holds the bytes, and takes them for one record."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - as aiokafka makes its own
-        self,
-        tp: TopicPartition,
-        records: RawRecords,
-        aborted_transactions: Sequence[tuple[int, int]] | None,
-        fetch_offset: int,
-        key_deserializer: object,  # noqa: ARG002 - bytes stay bytes
-        value_deserializer: object,  # noqa: ARG002 - as above
-        check_crcs: bool,  # noqa: FBT001
-        isolation_level: int,
-    ) -> None:
-        self.next_fetch_offset = fetch_offset
-        aborted = (aborted_transactions or ()) if isolation_level == fetcher.READ_COMMITTED else ()
-        position = behind(records.data, fetch_offset)
-        self._left = [Packed(tp, fetch_offset, position, records.data, aborted, bool(check_crcs))]
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Packed:
-        if not self._left:
-            raise StopIteration
-        self.next_fetch_offset = self._left[0].position
-        return self._left.pop()
+    def _read(
+        self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]], check: int
+    ) -> Iterator[Packed]:
+        start, self.next_fetch_offset = self.next_fetch_offset, behind(data, self.next_fetch_offset)
+        yield Packed(tp, start, self.next_fetch_offset, data, aborted, bool(check))
 
 
 class PackedFetch:

@@ -7,12 +7,13 @@ are, and so do all other consumers. Positions, back-pressure, offset resets and 
 `packed_fetch.py` fits consumers the same way, and unpacks nothing.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import signature
 from types import FunctionType, MethodType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
@@ -22,6 +23,8 @@ from streams.kafka.asked_seldom import ask_seldom
 from streams.kafka.batch_kernel import PREFIX_BYTES
 from streams.kafka.fetch import RawRun
 from streams.kafka.record_batch import BadBatch, Limits, Response
+
+Taken = TypeVar("Taken")
 
 
 class Touched(NamedTuple):
@@ -99,12 +102,11 @@ class RawRecords:
         return len(self.data)
 
 
-class RawPartitionRecords:
-    """Makes runs of the bytes, in place of aiokafka's PartitionRecords. It takes a run for a record."""
+class PartitionRecords(ABC, Generic[Taken]):
+    """What stands in place of aiokafka's class of that name, and what it takes for records."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - as aiokafka makes its own
         self,
-        limits: Limits,
         tp: TopicPartition,
         records: RawRecords,
         aborted_transactions: Sequence[tuple[int, int]] | None,
@@ -116,19 +118,31 @@ class RawPartitionRecords:
     ) -> None:
         self.next_fetch_offset = fetch_offset
         aborted = (aborted_transactions or ()) if isolation_level == fetcher.READ_COMMITTED else ()
-        self._runs = self._read(tp, records.data, aborted, int(check_crcs), limits)
+        self._taken = self._read(tp, records.data, aborted, int(check_crcs))
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> RawRun:
-        return next(self._runs)
+    def __next__(self) -> Taken:
+        return next(self._taken)
+
+    @abstractmethod
+    def _read(self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]], check: int) -> Iterator[Taken]:
+        """What is taken for records, in order; moves `next_fetch_offset` past each before it is taken."""
+
+
+class RawPartitionRecords(PartitionRecords[RawRun]):
+    """Makes runs of the bytes."""
+
+    def __init__(self, limits: Limits, *given: Any, **named: Any) -> None:  # noqa: ANN401 - aiokafka's
+        self._limits = limits
+        super().__init__(*given, **named)
 
     def _read(
-        self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]], check: int, limits: Limits
+        self, tp: TopicPartition, data: bytes, aborted: Sequence[tuple[int, int]], check: int
     ) -> Iterator[RawRun]:
         first = self.next_fetch_offset
-        response = Response(data, first, aborted, check_sums=bool(check), limits=limits)
+        response = Response(data, first, aborted, check_sums=bool(check), limits=self._limits)
         for run in runs_of(tp, response):
             self.next_fetch_offset = run.position
             yield run
