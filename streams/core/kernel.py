@@ -264,10 +264,25 @@ def count_late_where_any(columns: Columns, which: Int32s) -> None:
 
 
 @compiled
+def tally_look(columns: Columns, pairs: int, fired: int, late: int, nowhere: int) -> None:
+    """Add what became of the pairs of one look to the totals."""
+    counts = columns.counts
+    counts[LOOKS] += pairs
+    counts[FIRED] += fired
+    counts[BUCKET_DUP] += pairs - fired - late - nowhere
+    counts[LATE] += late
+    counts[NO_BUCKET] += nowhere
+
+
+@compiled
 def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -> None:
-    """Hold one tick against every awake pair of its ticker."""
+    """Hold one tick against every awake pair of its ticker.
+
+    Whether a pair fires is no branch: which ones do looks random to the processor, and its wrong guesses took a sixth
+    of a step. So each pair writes a fire, and what was none is written over by the next, or lies behind the last.
+    """
     tickers, pairs, rules, strategies = columns.tickers, columns.pairs, columns.rules, columns.strategies
-    at, dups, late, late_for_long, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0, 0
+    at, late, late_for_long, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0
     began, due, settled = at, FOREVER, NEVER
     start = np.uint64(tickers.row_start[t])  # unsigned: no place is looked at twice for whether it counts from the end
     for j in range(start, start + np.uint64(tickers.row_awake[t])):
@@ -276,19 +291,18 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
             locate(rules, int(rule), now_ms)
         bucket, until = rules.now_bucket[rule], rules.now_until[rule]
         due = min(due, until)
+        fired = (bucket > last) & (bucket > strategies.floor[strategy])
+        to = np.uint64(at)
+        fires.tick[to], fires.strategy[to], fires.bucket_ms[to], fires.ts_ms[to] = tick, strategy, bucket, now_ms
+        at += fired
+        strategies.fired[strategy] += fired
+        last = bucket if fired else last
+        pairs.last_bucket[j] = last
         if bucket == NEVER:
             nowhere += 1
             strategies.no_bucket[strategy] += 1
             last = FOREVER  # no tick here is a duplicate: look again at each
-        elif bucket > last and bucket > strategies.floor[strategy]:
-            pairs.last_bucket[j] = last = bucket
-            strategies.fired[strategy] += 1
-            to = np.uint64(at)
-            fires.tick[to], fires.strategy[to], fires.bucket_ms[to], fires.ts_ms[to] = tick, strategy, bucket, now_ms
-            at += 1
-        elif bucket == last:
-            dups += 1
-        else:
+        elif bucket != last:
             late += 1
             strategies.late[strategy] += 1
             if last < until:  # it fired where an edit has since moved the bounds: late until this bucket ends
@@ -298,12 +312,7 @@ def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -
     tickers.next_due[t], tickers.settled[t] = due, settled
     tickers.looked_ms[t], tickers.late_pairs[t] = now_ms, late_for_long
     columns.scalars[PAIR_FIRES] = at
-    counts = columns.counts
-    counts[LOOKS] += tickers.row_awake[t]
-    counts[FIRED] += at - began
-    counts[BUCKET_DUP] += dups
-    counts[LATE] += late
-    counts[NO_BUCKET] += nowhere
+    tally_look(columns, tickers.row_awake[t], at - began, late, nowhere)
 
 
 @compiled

@@ -25,14 +25,14 @@ def mutated(mutant: Mutant, text: str) -> str:
 
 MUTANTS: Final = (
     # What one tick is to one pair.
-    Mutant("a pair fires again within its bucket", "kernel.py", "elif bucket > last and", "elif bucket >= last and"),
-    Mutant("what is late counts as a duplicate", "kernel.py", "elif bucket == last:", "elif bucket <= last:"),
+    Mutant("a pair fires again within its bucket", "kernel.py", "fired = (bucket > last)", "fired = (bucket >= last)"),
+    Mutant("what is late counts as a duplicate", "kernel.py", "elif bucket != last:", "elif bucket > last:"),
     # When a row must be looked at.
     Mutant(
         "the latest pair due makes a ticker due, not the first",
         "kernel.py",
-        "due = min(due, until)\n        if bucket == NEVER:",
-        "due = until if due == FOREVER else max(due, until)\n        if bucket == NEVER:",
+        "due = min(due, until)\n        fired =",
+        "due = until if due == FOREVER else max(due, until)\n        fired =",
     ),
     Mutant(
         "a ticker is settled one ms too early",
@@ -163,7 +163,7 @@ MUTANTS: Final = (
     ),
     # What happened to each strategy.
     Mutant("a tick is not counted with its ticker", "kernel.py", "updates[t] += 1\n", "updates[t] += 0\n"),
-    Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[strategy] += 1\n", "pass\n"),
+    Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[strategy] += fired\n", "pass\n"),
     Mutant("what is late is not its strategy's", "kernel.py", "strategies.late[strategy] += 1\n", "pass\n"),
     Mutant(
         "a strategy that goes has seen nothing",
