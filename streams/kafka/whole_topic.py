@@ -35,7 +35,10 @@ _NOT_YET: Final = frozenset(
 """What a broker says of a partition that is new to it, or on its way to another."""
 
 _RECORDS_AT_ONCE: Final = 1_000
-_FROM_THE_START: Final = -2
+_THE_START: Final = 0
+"""As a number. Its name has to be asked for; that fails while librdkafka knows no broker yet, and it waits for half a
+second then. Where records are deleted, `auto.offset.reset` has it begin with what is left."""
+
 _POLL_S: Final = 0.05
 """A call waits for as many records as it may bring, or for so long."""
 
@@ -111,12 +114,13 @@ def _records(options: dict[str, Any], topic: str, ends: dict[int, int], heard: H
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 50,
             "enable.partition.eof": True,  # the last record may be gone: compacted, aborted, or a transaction's marker
         }
     )
     try:
-        consumer.assign([TopicPartition(topic, partition, _FROM_THE_START) for partition in ends])
+        consumer.assign([TopicPartition(topic, partition, _THE_START) for partition in ends])
         left = dict(ends)
         heard_at = time.monotonic()
         while left:
