@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -27,9 +28,10 @@ ARENAS: Final = 2
 YOUNG_OBJECTS: Final = 50_000
 """New objects between two searches for circles. The default of 700 searches several times in a checkpoint."""
 
-
 SWITCH_S: Final = 0.0005
-"""How long a thread may hold the interpreter while the event loop wants it. Ticks would wait 5 ms by default."""
+"""How long a thread may hold the interpreter while another wants it: the event loop, or who decides a replay and comes
+back from compiled code for a moment's work. Ticks would wait 5 ms by default; a replay waited a twentieth of its time.
+"""
 
 
 def keep_memory_small() -> None:
@@ -58,6 +60,17 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 20, 100)
+
+
+@contextlib.contextmanager
+def turns_soon() -> Iterator[None]:
+    """Within, threads take turns soon."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(min(SWITCH_S, before_s))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
 
 
 def told_to_stop(over: asyncio.Event) -> None:

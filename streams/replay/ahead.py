@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from streams.process import turns_soon
+
 Item = TypeVar("Item")
 
 STEPS: Final = 3
@@ -28,7 +30,8 @@ def ahead(items: Iterable[Item], steps: int = STEPS) -> Iterator[Iterator[Item]]
             yield item
 
     try:
-        yield made()
+        with turns_soon():
+            yield made()
     finally:
         thread.shutdown(cancel_futures=True)
         if isinstance(iterator, Generator):
