@@ -5,6 +5,7 @@ before the tick of its shard that came next.
 """
 
 from collections.abc import Sequence
+from itertools import repeat
 from operator import add
 from typing import Final, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from streams.core.columns import Fires
 from streams.core.conditions import ConditionTable
+from streams.core.entry import NOBODY
 from streams.core.events import Mode, Strategy
 from streams.core.limits import FOREVER, MAX_TICKERS, NEVER
 from streams.core.order import Ranks, order_of
@@ -24,6 +26,7 @@ from streams.recorded.one_shard import COUNTED, Numbers, OneShard, restored
 from streams.recorded.parted import Part, Parted, split
 from streams.recorded.placed import Refused, Ticks
 from streams.replay.deciding import too_many_tickers
+from streams.replay.definitions import Universes, universes_of
 from streams.replay.results import Batch
 from streams.replay.tick_columns import Int32s, Int64s
 
@@ -100,6 +103,14 @@ class ByShard:
                 if strategy.version > known.version:
                     found[strategy_id] = strategy
         return [found[strategy_id] for strategy_id in sorted(found)]
+
+    def universes(self, strategies: Sequence[Strategy]) -> Universes:
+        """The tickers of each. One shard that decides all has them as numbers."""
+        index = self.shards[0].shard.index
+        if len(self.shards) > 1:
+            return universes_of(strategies, repeat(NOBODY, len(strategies)), {})
+        own = (index.entries[strategy.strategy_id].own for strategy in strategies)
+        return universes_of(strategies, own, index.tickers.by_name)
 
     def strategy_counts(self) -> dict[str, StrategyCounts]:
         """What happened to each strategy in all shards."""

@@ -46,12 +46,13 @@ def record(day: TopicDay, out: Path, advance: Advance = lambda _done, _total: No
             DayFiles(folder, day.ticks.topic) as days,
             RefusedWriter(folder / REJECTED) as rejects,
         ):
+            beside = day.beside  # now, and not when an hour has been recorded
             for placed, refused in parts:
                 if placed is not None:
                     days.add(placed)
                 rejects.add(refused)
                 advance(*day.progress())
-        write_beside(day.beside, folder)
+        write_beside(beside, folder)
         write_manifest(folder / MANIFEST, _manifest(day, folder, days, rejects.rows))
     done = sum(each.ticks for each in days.written)
     return Recorded(done, rejects.rows, len(days.written), day.warnings)

@@ -3,7 +3,7 @@
 From the topics or from a recording of them the bytes of the executions are the same.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,32 +11,31 @@ import numpy as np
 
 from streams import __version__
 from streams.core.columns import Int64s, grown
-from streams.core.conditions import ConditionTable
 from streams.core.limits import NEVER
 from streams.recorded.as_one import all_gathered, as_one, goes_as_one
 from streams.recorded.beside import Beside
 from streams.recorded.deciding import ByShard
 from streams.recorded.parted import Parted, all_split
-from streams.recorded.placed import Refused, Ticks
+from streams.recorded.placed import Refused
 from streams.recorded.rejected import RefusedWriter
 from streams.recorded.source import Day, TopicDay
 from streams.recorded.tally_kernel import tally
 from streams.replay import definitions_file
 from streams.replay.ahead import STEPS, ahead
-from streams.replay.definitions import Universes, as_they_are
+from streams.replay.definitions import as_they_are
 from streams.replay.definitions_file import write_definitions
 from streams.replay.hashes import hashed
 from streams.replay.report import page
 from streams.replay.report.page import write_report
 from streams.replay.results import Batch, ExecutionsWriter, write_manifest
-from streams.replay.run import Advance, Replayed, remove
+from streams.replay.run import Advance, Replayed, nothing_collected, remove
 from streams.whole_files import make_folder
 
 OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME)
 """What may stand in the folder and is not of this one."""
 
 
-STEPS_OF_TOPICS: Final = 12
+STEPS_OF_TOPICS: Final = 48
 """So many runs are read ahead, of about `RUN_TICKS` each: as strategies are put in force, for one, none is decided."""
 
 MOST_WAITING: Final = 6
@@ -78,12 +77,14 @@ class Course(NamedTuple):
 
 
 def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _total: None) -> Replayed:
-    """Decide it by what it was decided by, or by something else."""
-    course = _course(day, how)
-    # Strategies are put in force while the first ticks are read.
-    with ahead(course.runs, STEPS_OF_TOPICS if isinstance(day, TopicDay) else STEPS) as runs:
-        deciding = ByShard(course.beside, day.conditions, as_many=course.as_many)
-        written = _decide(day, deciding, runs, out, how, advance)
+    """Decide it by what it was decided by, or by something else. Ticks are read while strategies still are."""
+    with ahead(_parted(day), STEPS_OF_TOPICS if isinstance(day, TopicDay) else STEPS) as parted:
+        with nothing_collected():
+            beside = how.beside or day.beside
+            course = _course(beside, parted, as_one_day=how.beside is not None or goes_as_one(beside))
+            deciding = ByShard(course.beside, day.conditions, as_many=course.as_many)
+        with ahead(course.runs) as runs:
+            written = _decide(day, deciding, runs, out, how, advance)
     counts, warnings = deciding.counts, [*how.warnings, *day.warnings, *deciding.skipped()]
     done = Replayed(counts["ticks"], int(written.fired.sum()), written.rejected, counts, warnings, {})
     _write_definitions(out / definitions_file.NAME, deciding, written.fired)
@@ -95,12 +96,11 @@ def replay_day(day: Day, out: Path, how: How, advance: Advance = lambda _done, _
     return done
 
 
-def _course(day: Day, how: How) -> Course:
+def _course(beside: Beside, parted: Runs, *, as_one_day: bool) -> Course:
     """Whatever decides it at the least cost."""
-    beside = how.beside or day.beside
-    if goes_as_one(beside):
-        return Course(as_one(beside), beside.shards, all_gathered(_parted(day)))
-    return Course(beside, 1, _parted(day) if how.beside is None else all_together(day.runs(), day.conditions))
+    if as_one_day:
+        return Course(as_one(beside), beside.shards, all_gathered(parted))
+    return Course(beside, 1, parted)
 
 
 def _parted(day: Day) -> Runs:
@@ -141,36 +141,12 @@ def _decide(  # noqa: PLR0913, PLR0917 - what is decided, by what, and where it 
 
 def _write_definitions(path: Path, deciding: ByShard, fired: Int64s) -> None:
     """Each strategy as it stood last. Pairs that fired are those of the result, the other counts are of all ticks."""
-    strategies, number = deciding.stood(), Counted()
-    tickers = [
-        np.fromiter(map(number.__getitem__, strategy.universe), np.int32, len(strategy.universe))
-        for strategy in strategies
-    ]
+    strategies = deciding.stood()
     names = deciding.strategies.names
     fired_of = dict(zip(names, fired[: len(names)].tolist(), strict=True))
     counted = deciding.strategy_counts()
     counts = (counted[each.strategy_id]._replace(fired=fired_of.get(each.strategy_id, 0)) for each in strategies)
-    write_definitions(path, as_they_are(strategies), Universes([*number], tickers), counts)
-
-
-class Counted(dict[str, int]):
-    """The number of each text that is asked for; a new one gets the next."""
-
-    def __missing__(self, text: str) -> int:
-        number = self[text] = len(self)
-        return number
-
-
-def together(ticks: Ticks) -> Ticks:
-    """The ticks of all partitions in one shard."""
-    return ticks._replace(partition=np.zeros_like(ticks.partition))
-
-
-def all_together(
-    runs: Iterable[tuple[Ticks | None, list[Refused]]], conditions: ConditionTable
-) -> Iterator[tuple[Parted | None, list[Refused]]]:
-    """The same for run after run, as shards decide it."""
-    return all_split(((ticks and together(ticks), refused) for ticks, refused in runs), conditions)
+    write_definitions(path, as_they_are(strategies), deciding.universes(strategies), counts)
 
 
 def since(fired: Batch, ts_ms: int) -> Batch:
@@ -188,7 +164,7 @@ def since(fired: Batch, ts_ms: int) -> Batch:
 
 def _manifest(day: Day, deciding: ByShard, done: Replayed, how: How) -> dict[str, Any]:
     warm: dict[str, Any] = {} if how.warm_until_ms == NEVER else {"warm_up_until_ms": how.warm_until_ms}
-    if day.beside.starts:
+    if (how.beside or day.beside).starts:
         warm["warm_up_from"] = "changelogs"
     return {
         "tickgate": __version__,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 from streams.core.conditions import ConditionTable
@@ -29,8 +29,11 @@ FETCH_BYTES: Final = 1 << 20
 class Day(Protocol):
     """Ticks in their order, and what they were decided by."""
 
-    beside: Beside
     conditions: ConditionTable
+
+    @property
+    def beside(self) -> Beside:
+        """What they were decided by."""
 
     @property
     def warnings(self) -> list[str]:
@@ -52,13 +55,23 @@ class Day(Protocol):
 class TopicDay:
     """A range of topics."""
 
-    def __init__(self, ticks: TopicTicks, beside: Beside, conditions: ConditionTable, asked: Asked) -> None:
-        self.ticks, self.beside, self.conditions, self.asked = ticks, beside, conditions, asked
-        self.app_id = ""
+    def __init__(
+        self, ticks: TopicTicks, conditions: ConditionTable, asked: Asked, source: Source, times: Range
+    ) -> None:
+        self.ticks, self.conditions, self.asked = ticks, conditions, asked
+        self._source, self._times = source, times
+        self.app_id = source.names.app_id
         self.spans = ticks.spans
         """What was asked for; where it is warmed up, ticks are read from earlier on."""
         self.found_odd: list[str] = []
-        """In what came before the ticks."""
+        """In what came beside the ticks."""
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Read when it is first asked for, as ticks may be read meanwhile; raises `InputError`."""
+        beside, warnings = read_beside(self._source, self._times)
+        self.found_odd += warnings
+        return beside
 
     @property
     def warnings(self) -> list[str]:
@@ -107,7 +120,7 @@ def spans_told(spans: dict[int, Span]) -> list[dict[str, int]]:
 
 
 def open_topics(settings: Settings, asked: Asked, *, from_changelogs: bool = False) -> TopicDay:
-    """Find the range, and read all but its ticks; raises `InputError`.
+    """Find the range; raises `InputError`. What it was decided by and its ticks are read when they are asked for.
 
     From changelogs: the shards begin with the state that they had at its start.
     """
@@ -123,11 +136,9 @@ def open_topics(settings: Settings, asked: Asked, *, from_changelogs: bool = Fal
     rows = rows_at(settings, spans.of, from_ms) if from_changelogs else {}
     read = {p: Span(min(goes_on_at(rows[p]), span.first), span.end) if rows else span for p, span in spans.of.items()}
     times = Range(read, NEVER if from_ms is None else from_ms, FOREVER if to_ms is None else to_ms, rows)
-    beside, warnings = read_beside(source, times)
     newest = {partition: newest_ms(each) for partition, each in rows.items()}
     few = replace(settings, max_partition_fetch_bytes=min(settings.max_partition_fetch_bytes, FETCH_BYTES))
     ticks = TopicTicks(partial(make_consumer, few, "none"), topics.ticks, read, schemas, newest)
-    day = TopicDay(ticks, beside, load_conditions(settings.conditions), asked)
-    day.spans = dict(spans.of)
-    day.app_id, day.found_odd = topics.app_id, [*spans.warnings, *warnings]
+    day = TopicDay(ticks, load_conditions(settings.conditions), asked, source, times)
+    day.spans, day.found_odd = dict(spans.of), list(spans.warnings)
     return day

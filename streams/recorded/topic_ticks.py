@@ -30,7 +30,7 @@ from streams.recorded.reads import First, PartReads, Reads, Waiting, WholeReads
 from streams.recorded.unpacked_ahead import unpacked_ahead
 from streams.times import shown_time
 
-RUN_TICKS: Final = 1 << 17
+RUN_TICKS: Final = 1 << 18
 """Of all partitions, at once: so many that little is done for each run, and so few that they stay in the cache."""
 
 FEWEST_TICKS: Final = 1 << 12

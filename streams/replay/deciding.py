@@ -19,7 +19,7 @@ from streams.core.shard import EVERY_TICKER, Fires, Shard
 from streams.core.strategy_counts import StrategyCounts, all_counts
 from streams.core.tickers import TooManyTickersError
 from streams.errors import InputError
-from streams.replay.definitions import Definitions, Universes
+from streams.replay.definitions import Definitions, Universes, universes_of
 from streams.replay.rejects import Reject
 from streams.replay.results import Batch, ExecutionsWriter
 from streams.replay.runs import Judged, Placed
@@ -78,14 +78,9 @@ class Deciding:
         """The tickers of each definition, by number. Those of strategies that are not active were not kept as such."""
         if self._definitions.universes is not None:
             return self._definitions.universes
-        number = dict(self.shard.index.tickers.by_name)
-        found = []
-        for entry, strategy in zip(self.shard.index.entries.values(), self._definitions.strategies, strict=True):
-            own = entry.own
-            if len(own) < len(strategy.universe):
-                own = np.array([number.setdefault(each, len(number)) for each in sorted(strategy.universe)], np.int32)
-            found.append(own)
-        return Universes([*number], found)
+        index = self.shard.index
+        own = (entry.own for entry in index.entries.values())
+        return universes_of(self._definitions.strategies, own, index.tickers.by_name)
 
     def counts(self) -> list[StrategyCounts]:
         """What happened to each definition, by number."""

@@ -8,7 +8,7 @@ They are numbered by the strategies' ids, then by the variants. So within one ti
 in the order of its ids, as if it had been replayed alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,6 +26,17 @@ class Universes(NamedTuple):
 
     names: Sequence[str]
     tickers: Sequence[Int32s]
+
+
+def universes_of(strategies: Iterable[Strategy], own: Iterable[Int32s], number_of: Mapping[str, int]) -> Universes:
+    """The tickers of each, as a shard has them by its numbers. Those that it did not keep are looked up by name."""
+    number, found = dict(number_of), list[Int32s]()
+    for strategy, kept in zip(strategies, own, strict=True):
+        tickers = kept
+        if len(kept) < len(strategy.universe):
+            tickers = np.array([number.setdefault(each, len(number)) for each in sorted(strategy.universe)], np.int32)
+        found.append(tickers)
+    return Universes([*number], found)
 
 
 class Definitions(NamedTuple):

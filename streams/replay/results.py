@@ -57,7 +57,7 @@ _NUMBERS: Final = {pa.string(): np.int32, pa.int32(): np.int32, pa.int64(): np.i
 """How they are gathered."""
 
 
-MAX_WAITING: Final = 2
+MAX_WAITING: Final = 8
 """Batches that wait to be written, where nothing else is said; whoever adds another waits too."""
 
 

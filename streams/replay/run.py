@@ -38,7 +38,7 @@ from streams.whole_files import make_folder
 
 DEFAULT_BATCH_TICKS: Final = 1 << 16
 
-RUNS_AHEAD: Final = 8
+RUNS_AHEAD: Final = 16
 """So many runs are read while strategies still are: what comes later has less to wait for."""
 
 

@@ -10,10 +10,11 @@ import pytest
 from streams.core.events import Mode, Status, Strategy, Tick
 from streams.core.journal import Entry
 from streams.core.oracle import Oracle
+from streams.recorded.as_one import all_gathered
 from streams.recorded.beside import Beside, Stands, of_strategies
 from streams.recorded.deciding import ByShard
 from streams.recorded.explain import FIRED, WORDS, Answer, explain
-from streams.recorded.replay import together
+from streams.recorded.parted import all_split
 from streams.recorded.telling import Question, bucket_at
 from streams.replay.results import Batch
 from tests.recorded.day_oracles import oracles
@@ -144,7 +145,8 @@ def test_fires_of_one_tick_stand_in_the_order_of_the_strategies_ids() -> None:
         fires = oracle.tick(Tick(name, ts_ms, conditions=BLOCKED if blocked else ()))
         wanted += [(fire.strategy_id, fire.ticker, fire.bucket_ms) for fire in fires]
     deciding = ByShard(of_strategies(active, Mode.PER_TICKER), day.conditions)
-    batches = [deciding.step(together(ticks))[0] for ticks, _ in day.runs() if ticks is not None]
+    runs = all_gathered(all_split(day.runs(), day.conditions))
+    batches = [deciding.step_parts(run)[0] for run, _ in runs if run is not None]
     assert [key for batch in batches for key, *_ in rows(batch)] == wanted
 
 
