@@ -172,4 +172,4 @@ def report(seed: int, ticks: int, rounds: int) -> list[str]:
     lines += rates(of_variants, ticks)
     lines += [f"  {name} cost {ratio(first, timing):.2f} times one (bound 10)" for name, timing in of_variants.items()]
     lines += [f"  memory of {count:,} ticks: {megabytes:.0f} MB at most" for count, megabytes in memory]
-    return [*lines, *kafka_replay.report(work, rounds)]
+    return [*lines, *kafka_replay.report(work, rounds, kafka_replay.rate(peers["ours"], ticks))]
