@@ -114,12 +114,12 @@ def level_due(columns: Columns, now_ms: int) -> int:
 def flag(columns: Columns, t: int) -> None:
     """Note the update of a ticker: its bit, its time, and the count kept apart from both."""
     tracking, scalars = columns.tracking, columns.scalars
-    word, bit = t >> 5, np.uint32(1) << np.uint32(t & 31)
+    word, bit = np.uint64(t) >> np.uint64(5), np.uint32(1) << np.uint32(t & 31)
     if tracking.flags[word] & bit == 0:
         tracking.flags[word] |= bit
         scalars[TOUCHED] += 1
         scalars[TOUCHED_MIX] += t * MIX
-    tracking.stamps[t] = columns.tickers.last_update[t]
+    tracking.stamps[np.uint64(t)] = columns.tickers.last_update[np.uint64(t)]
 
 
 @compiled
@@ -152,7 +152,7 @@ def tally(columns: Columns, ticks: int, updates: int, clocks: int, dups: int, la
 @compiled
 def late_when_settled(tickers: TickerColumns, t: int) -> int:
     """Note a tick for the pairs of a settled row that it is late for; returns how many these are."""
-    late: int = tickers.late_pairs[t]
+    late: int = tickers.late_pairs[np.uint64(t)]
     if late > 0:
         tickers.late_ticks[t] += 1
     return late
@@ -166,33 +166,33 @@ def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -
     ticks = clocks = dups = late = updates = 0
     taken = len(batch.ticker)
     for i in range(scalars[RESUME_AT], len(batch.ticker)):
-        t, now_ms = batch.ticker[i], batch.ts_ms[i]
+        tick = np.uint64(i)  # unsigned, as in `look`
+        t, now_ms = batch.ticker[tick], batch.ts_ms[tick]
         if t == NO_TICK:
             continue
-        if t != CLOCK and not batch.moves_price[i]:
+        if t != CLOCK and not batch.moves_price[tick]:
             ticks += 1
             continue
         if now_ms > stream_ms:
             stream_ms = now_ms
         if stream_ms >= level_due:
-            at = scalars[LEVEL_FIRES]
-            if at + len(columns.strategies.level) > len(fires.tick):
+            before = scalars[LEVEL_FIRES]
+            if before + len(columns.strategies.level) > len(fires.tick):
                 taken = i
                 break
-            scalars[LEVEL_FIRES], level_due = trigger(columns, stream_ms, i, fires, at)
-            counts[TRIGGERED] += scalars[LEVEL_FIRES] - at
+            scalars[LEVEL_FIRES], level_due = trigger(columns, stream_ms, i, fires, before)
+            counts[TRIGGERED] += scalars[LEVEL_FIRES] - before
         if t == CLOCK:
             clocks += 1
             continue
-        ticks += 1
-        updates += 1
-        tickers.updates[t] += 1
-        if now_ms > tickers.last_update[t]:
-            tickers.last_update[t] = now_ms
+        ticks, updates, at = ticks + 1, updates + 1, np.uint64(t)
+        tickers.updates[at] += 1
+        if now_ms > tickers.last_update[at]:
+            tickers.last_update[at] = now_ms
         if tracked:
             flag(columns, t)
-            if tickers.settled[t] <= now_ms < tickers.next_due[t]:
-                dups += tickers.row_awake[t]
+            if tickers.settled[at] <= now_ms < tickers.next_due[at]:
+                dups += tickers.row_awake[at]
                 late += late_when_settled(tickers, t)
                 continue
         chain(columns, batch, t, i)

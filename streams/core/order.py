@@ -95,23 +95,25 @@ def lay_step(fires: FireColumns, ticker: Int32s, rank: Int32s, first: Int32s, ou
     """Write down what pairs fired in one step, in order, with the tickers of its ticks; False where it must be sorted.
 
     The kernel takes each tick once, so all that one fired lies side by side: it is enough to find where that begins.
+    Places are unsigned here, as in the kernel: of others it is asked each time whether they count from the end.
     """
-    tick, strategy = fires.tick, fires.strategy
-    for fire in range(len(tick)):
-        if fire == 0 or tick[fire] != tick[fire - 1]:
-            first[tick[fire]] = fire
-    at = 0
+    tick, strategy, count = fires.tick, fires.strategy, np.uint64(len(fires.tick))
+    for at in range(len(tick)):
+        if at == 0 or tick[at] != tick[at - 1]:
+            first[tick[at]] = at
+    to = np.uint64(0)
     for i in range(len(first)):
-        fire, before = first[i], -1
-        while 0 <= fire < len(tick) and tick[fire] == i:
-            if rank[strategy[fire]] <= before:
+        before, fire = -1, count if first[i] < 0 else np.uint64(first[i])
+        while fire < count and tick[fire] == i:
+            place = rank[np.uint64(strategy[fire])]
+            if place <= before:
                 return False
-            before = rank[strategy[fire]]
-            out.tick[at], out.strategy[at], out.ticker[at] = i, strategy[fire], ticker[i]
-            out.bucket_ms[at], out.ts_ms[at] = fires.bucket_ms[fire], fires.ts_ms[fire]
-            at += 1
-            fire += 1
-    return at == len(tick)
+            before = place
+            out.tick[to], out.strategy[to], out.ticker[to] = i, strategy[fire], ticker[i]
+            out.bucket_ms[to], out.ts_ms[to] = fires.bucket_ms[fire], fires.ts_ms[fire]
+            to += np.uint64(1)
+            fire += np.uint64(1)
+    return bool(to == count)
 
 
 def laid(fires: FireColumns, ticker: Int32s, rank: Int32s) -> Fires:

@@ -7,6 +7,8 @@ A heap holds the partitions that have ticks left, the one whose next tick comes 
 
 from typing import NamedTuple
 
+import numpy as np
+
 from streams.core.columns import Bytes, Int32s, Int64s
 from streams.core.jit import compiled, letting_go
 
@@ -63,6 +65,6 @@ def place(order_ms: Int64s, at: Int64s, ends: Int64s, heap: Int64s, places: Int6
 def put(places: Int64s, ticks: Decided, out: Decided) -> None:
     """Put ticks of one partition in their places."""
     for i in range(len(places)):
-        at = places[i]
+        at = np.uint64(places[i])  # unsigned: whether it counts from the end is not asked at each column
         out.offset[at], out.name_of[at] = ticks.offset[i], ticks.name_of[i]
         out.ts_ms[at], out.moves_price[at] = ticks.ts_ms[i], ticks.moves_price[i]

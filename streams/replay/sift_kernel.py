@@ -1,5 +1,7 @@
 """Ticks of a chunk that has no fault, as columns: the loop of `tick_columns.sift`."""
 
+import numpy as np
+
 from streams.core.columns import Bytes, Int32s, Int64s
 from streams.core.jit import letting_go
 from streams.core.limits import MAX_CONDITIONS, MAX_TS_MS, MIN_TS_MS
@@ -20,8 +22,9 @@ def take_good(
     end = 0
     for i in range(len(entry_of)):
         entry, now_ms, count = entry_of[i], ts_ms[i], code_counts[i]
-        if entry < 0 or faults[entry] != 0 or now_ms < MIN_TS_MS or now_ms >= MAX_TS_MS or count > MAX_CONDITIONS:
+        known = np.uint64(entry)
+        if entry < 0 or faults[known] != 0 or now_ms < MIN_TS_MS or now_ms >= MAX_TS_MS or count > MAX_CONDITIONS:
             return False
         end += count
-        name_of[i], kept_ms[i], code_ends[i] = text_of[entry], now_ms, end
+        name_of[i], kept_ms[i], code_ends[i] = text_of[known], now_ms, end
     return True

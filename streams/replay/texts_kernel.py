@@ -1,5 +1,7 @@
 """Texts of a column as numbers of a row group's own: the loop of `texts.py`."""
 
+import numpy as np
+
 from streams.core.columns import Int32s
 from streams.core.jit import letting_go
 
@@ -16,8 +18,8 @@ def number_texts(index: Int32s, alias: Int32s, numbers: Int32s, known: int, met:
     first, last = known, len(alias) - 1
     for row in range(len(index)):
         at = index[row]
-        name = alias[at if at >= 0 else last]
-        number = numbers[name]
+        name = alias[np.uint64(at if at >= 0 else last)]
+        number = numbers[np.uint64(name)]
         if number == UNMET:
             number = numbers[name] = known
             met[known - first] = name

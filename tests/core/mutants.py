@@ -37,14 +37,14 @@ MUTANTS: Final = (
     Mutant(
         "a ticker is settled one ms too early",
         "kernel.py",
-        "if tickers.settled[t] <= now_ms < tickers.next_due[t]:\n                dups",
-        "if tickers.settled[t] - 1 <= now_ms < tickers.next_due[t]:\n                dups",
+        "if tickers.settled[at] <= now_ms < tickers.next_due[at]:\n                dups",
+        "if tickers.settled[at] - 1 <= now_ms < tickers.next_due[at]:\n                dups",
     ),
     Mutant(
         "a ticker is due one ms too late",
         "kernel.py",
-        "if tickers.settled[t] <= now_ms < tickers.next_due[t]:\n                dups",
-        "if tickers.settled[t] <= now_ms <= tickers.next_due[t]:\n                dups",
+        "if tickers.settled[at] <= now_ms < tickers.next_due[at]:\n                dups",
+        "if tickers.settled[at] <= now_ms <= tickers.next_due[at]:\n                dups",
     ),
     Mutant(
         "the first pair settled settles the ticker", "kernel.py", "settled = max(settled, last)\n", "settled = last\n"
@@ -162,7 +162,7 @@ MUTANTS: Final = (
         "scalars[RESUME_AT] = t + 1\n",
     ),
     # What happened to each strategy.
-    Mutant("a tick is not counted with its ticker", "kernel.py", "updates[t] += 1\n", "updates[t] += 0\n"),
+    Mutant("a tick is not counted with its ticker", "kernel.py", "updates[at] += 1\n", "updates[at] += 0\n"),
     Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[strategy] += fired\n", "pass\n"),
     Mutant("what is late is not its strategy's", "kernel.py", "strategies.late[strategy] += 1\n", "pass\n"),
     Mutant(
