@@ -36,7 +36,7 @@ OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_fi
 
 
 STEPS_OF_TOPICS: Final = 48
-"""So many runs are read ahead, of about `RUN_TICKS` each: as strategies are put in force, for one, none is decided."""
+"""So many runs are read ahead, of `MOST_TICKS` or fewer: as strategies are read and put in force, none is decided."""
 
 MOST_WAITING: Final = 6
 """Batches that wait to be written: where a bucket begins, one has many times the rows of others."""

@@ -36,6 +36,9 @@ RUN_TICKS: Final = 1 << 18
 FEWEST_TICKS: Final = 1 << 12
 """Of one partition, where there are many."""
 
+MOST_TICKS: Final = 1 << 16
+"""Of one partition, where there are few: many runs may wait to be decided, and what they take is bounded by this."""
+
 FAR_APART_MS: Final = 86_400_000
 """Times of ticks and of their records that differ by more are not the same time."""
 
@@ -99,7 +102,7 @@ class TopicTicks:
 
     def _limits(self) -> Limits:
         share = RUN_TICKS // max(len(self._open), 1)
-        return Limits(run_records=max(share, FEWEST_TICKS), lets_go=True)
+        return Limits(run_records=min(max(share, FEWEST_TICKS), MOST_TICKS), lets_go=True)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
