@@ -1,5 +1,6 @@
 """On a real broker: a replay that begins with what the changelogs hold is the rest of the day that was lived."""
 
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -25,6 +26,7 @@ from tests.worker.inputs import positions
 
 WORK = reference.make(17, 12_000, tickers=120, strategies=40)
 WARM = ("--warm-up-from", "changelogs")
+POLICY_PATIENCE_S = 10
 
 
 def wait_until_done(worker: Worker, place: Place) -> dict[int, int]:
@@ -125,8 +127,18 @@ def refused_where_it_is_gone(place: Place, tmp_path: Path, spans: list[str]) -> 
 
 
 def delete(admin: AdminClient, topic: str, before: int) -> None:
-    for future in admin.delete_records([TopicPartition(topic, 0, before)]).values():
-        future.result()
+    """Once the broker knows that it may: a topic's new policy takes its time."""
+    until = time.monotonic() + POLICY_PATIENCE_S
+    while True:
+        (future,) = admin.delete_records([TopicPartition(topic, 0, before)]).values()
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].name() != "POLICY_VIOLATION" or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def refusal(place: Place, tmp_path: Path, *arguments: str) -> str:
