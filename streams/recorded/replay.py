@@ -38,9 +38,6 @@ OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_fi
 STEPS_OF_TOPICS: Final = 48
 """So many runs are read ahead, of `MOST_TICKS` or fewer: as strategies are read and put in force, none is decided."""
 
-MOST_WAITING: Final = 6
-"""Batches that wait to be written: where a bucket begins, one has many times the rows of others."""
-
 Runs = Iterator[tuple[Parted | None, list[Refused]]]
 
 
@@ -115,7 +112,7 @@ def _decide(  # noqa: PLR0913, PLR0917 - what is decided, by what, and where it 
     make_folder(out)
     fired = np.zeros(0, np.int64)
     with (
-        ExecutionsWriter(out / "executions.parquet", most_waiting=MOST_WAITING) as executions,
+        ExecutionsWriter(out / "executions.parquet") as executions,
         RefusedWriter(out / "rejected.jsonl") as rejects,
     ):
 

@@ -58,7 +58,8 @@ _NUMBERS: Final = {pa.string(): np.int32, pa.int32(): np.int32, pa.int64(): np.i
 
 
 MAX_WAITING: Final = 8
-"""Batches that wait to be written, where nothing else is said; whoever adds another waits too."""
+"""Batches that wait to be written; whoever adds another waits too. Where a bucket begins, one has many times the rows
+of others."""
 
 
 class Batch(NamedTuple):
@@ -80,9 +81,8 @@ class ExecutionsWriter:
     Used in a `with`: the file is there after a clean end of it, and only then.
     """
 
-    def __init__(self, path: Path, *, with_definition: bool = False, most_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, path: Path, *, with_definition: bool = False) -> None:
         self.rows = 0
-        self._most_waiting = most_waiting
         schema = WITH_DEFINITION if with_definition else SCHEMA
         self._written = pa.schema([field.with_type(_KINDS.get(field.type, field.type)) for field in schema])
         self._file = WholeFile(path)
@@ -119,7 +119,7 @@ class ExecutionsWriter:
 
     def add_made(self, rows: int, make: Callable[[], Batch]) -> None:
         """The same, of so many rows that the thread has still to make."""
-        self._settle(but=self._most_waiting - 1)
+        self._settle(but=MAX_WAITING - 1)
         self.rows += rows
         self._adding.append(self._thread.submit(self._take, make))
 

@@ -136,7 +136,7 @@ def delete(admin: AdminClient, topic: str, before: int) -> None:
         except KafkaException as error:
             if error.args[0].name() != "POLICY_VIOLATION" or time.monotonic() > until:
                 raise
-            time.sleep(0.1)
+            time.sleep(0.1)  # the broker tells nobody when it has heard of it
         else:
             return
 
