@@ -35,6 +35,19 @@ SCHEMA: Final = pa.schema(
 )
 """An empty universe stands for every ticker there is."""
 
+_WRITTEN: Final = SCHEMA.set(
+    SCHEMA.get_field_index("universe"),
+    pa.field("universe", pa.list_(pa.dictionary(pa.int32(), pa.string())), nullable=False),
+)
+"""How it is handed to the writer: tickers are told apart already, and there are many of them."""
+
+ENCODING: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "write_statistics": ["strategy_id"],  # of a universe they tell nothing, and cost as much as its writing
+    "write_batch_size": 1 << 16,
+    "store_schema": False,
+}
+
 GROUP_ROWS: Final = 1 << 14
 
 RANK_BITS: Final = 32
@@ -50,11 +63,7 @@ def write_definitions(
     rank = np.empty(len(by_name), np.int64)
     rank[by_name] = np.arange(len(by_name))
     names = pa.array([universes.names[at] for at in by_name], pa.string())
-    with (
-        WholeFile(path) as file,
-        file.trouble_named(),
-        pq.ParquetWriter(file.out, SCHEMA, compression="zstd", store_schema=False) as parquet,
-    ):
+    with WholeFile(path) as file, file.trouble_named(), pq.ParquetWriter(file.out, _WRITTEN, **ENCODING) as parquet:
         for start in range(0, len(definitions.strategies), GROUP_ROWS):
             part = slice(start, start + GROUP_ROWS)
             lists = _sorted_lists(names, rank, universes.tickers[part])
@@ -67,7 +76,8 @@ def _sorted_lists(names: Any, rank: Int64s, tickers: Sequence[Int32s]) -> Any:  
     keys = (np.repeat(np.arange(len(tickers)), lengths) << RANK_BITS) | rank[np.concatenate([NOBODY, *tickers])]
     keys.sort()
     ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(ends), names.take(pa.array(keys & ((1 << RANK_BITS) - 1))))
+    ranks = pa.array((keys & ((1 << RANK_BITS) - 1)).astype(np.int32))
+    return pa.ListArray.from_arrays(pa.array(ends), pa.DictionaryArray.from_arrays(ranks, names, safe=False))
 
 
 def _batch(first: int, strategies: list[Strategy], lists: Any, counted: Any) -> Any:  # noqa: ANN401 - as above
@@ -79,4 +89,4 @@ def _batch(first: int, strategies: list[Strategy], lists: Any, counted: Any) -> 
         lists,
         *(pa.array(np.ascontiguousarray(column)) for column in counted.T),
     ]
-    return pa.record_batch(columns, schema=SCHEMA)
+    return pa.record_batch(columns, schema=_WRITTEN)

@@ -52,7 +52,7 @@ class ParquetTicks:
         with contextlib.ExitStack() as stack:
             with _damage_named(self.path, "is not a readable Parquet file"):
                 file = stack.enter_context(_opened(self.path))
-                batches = file.iter_batches(rows_at_most, columns=_READ_COLUMNS)
+                batches = file.iter_batches(rows_at_most, columns=_READ_COLUMNS, use_threads=False)
             while True:
                 with _damage_named(self.path, f"is damaged after row {row - 1}"):
                     batch = next(batches, None)

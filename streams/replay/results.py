@@ -23,8 +23,9 @@ from streams.replay.rejects import Reject
 from streams.replay.texts import Texts
 from streams.whole_files import WholeFile, write_whole
 
-GROUP_ROWS: Final = 1 << 17
-"""Rows of one row group. Fixed, as the bytes of the file depend on it."""
+GROUP_ROWS: Final = 1 << 18
+"""Rows of one row group. Fixed, as the bytes of the file depend on it. Each begins with its texts: half as many cost a
+tenth of the writing and a twelfth of the bytes."""
 
 SCHEMA: Final = pa.schema(
     [
@@ -45,6 +46,7 @@ ENCODING: Final[dict[str, Any]] = {
     "write_statistics": ["bucket_ms", "ts"],
     "column_encoding": {"ts": "DELTA_BINARY_PACKED"},  # it hardly moves from row to row: a third of the bytes
     "store_schema": False,
+    "write_batch_size": 1 << 13,  # rows at a time within a group: the default of 1,024 costs a fortieth
 }
 
 Int32s = npt.NDArray[np.int32]

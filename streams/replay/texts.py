@@ -46,7 +46,7 @@ class Texts:
         texts = self._all_met()
         self._before, self._met, self._count = self._texts[:0], [], 0
         self._numbers.fill(UNMET)
-        return pa.DictionaryArray.from_arrays(pa.array(numbers), texts)
+        return pa.DictionaryArray.from_arrays(pa.array(numbers), texts, safe=False)  # they are numbers of these texts
 
     def _all_met(self) -> Any:  # noqa: ANN401 - pyarrow has no types
         """The texts by their numbers."""
