@@ -15,6 +15,8 @@ Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
 Bytes = npt.NDArray[np.uint8]
+Ends = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+"""Where each of several things ends, in whichever numbers they come."""
 
 FLAGS_IN_WORD: Final = 32
 NO_RULE: Final = -1

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from streams.core.columns import Bytes, Int32s, Int64s
+from streams.core.columns import Bytes, Ends, Int32s, Int64s
 from streams.core.jit import also_letting_go, compiled, letting_go
 from streams.core.limits import (
     MAX_CONDITION_CODE,
@@ -137,6 +137,15 @@ def find_name(data: Bytes, at: int, length: int, names: Names) -> int:
         if number == UNKNOWN or (names.keys[number] == key and same_name(data, at, length, names, number)):
             return number
         slot = (slot + 1) & (len(names.slots) - 1)
+
+
+@letting_go
+def find_names(data: Bytes, ends: Int64s, names: Names, number: Int32s) -> None:
+    """The same for several that stand one behind the other, the first from 0 on."""
+    at = 0
+    for i in range(len(ends)):
+        number[i] = find_name(data, at, ends[i] - at, names)
+        at = ends[i]
 
 
 @compiled
@@ -384,7 +393,7 @@ def find_again(data: Bytes, which: Int64s, names: Names, out: Decoded) -> None:
 
 
 @letting_go
-def judge_codes(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: bool, moves_price: Bytes) -> None:
+def judge_codes(codes: Int32s, ends: Ends, blocks: Bytes, unlisted_blocks: bool, moves_price: Bytes) -> None:
     """Whether each tick may move the price, from condition codes in columns."""
     start = 0
     for i in range(len(ends)):
@@ -397,7 +406,7 @@ def judge_codes(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: boo
         start = ends[i]
 
 
-def judged(codes: Int32s, ends: Int64s, blocks: Bytes, unlisted_blocks: bool) -> Bytes:
+def judged(codes: Int32s, ends: Ends, blocks: Bytes, unlisted_blocks: bool) -> Bytes:
     """The same as a column."""
     moves_price = np.empty(len(ends), np.uint8)
     judge_codes(codes, ends, blocks, unlisted_blocks, moves_price)

@@ -275,44 +275,63 @@ def tally_look(columns: Columns, pairs: int, fired: int, late: int, nowhere: int
 
 
 @compiled
+def note_other_buckets(columns: Columns, t: int, now_ms: int, places: Int32s, at: int) -> tuple[int, int, int]:
+    """Note from `at` on where pairs of the row stand whose last bucket is not the one of now.
+
+    Returns where that ends, when the next bucket of any pair begins, and the newest of those that are left out.
+    """
+    tickers, pairs, rules = columns.tickers, columns.pairs, columns.rules
+    due, newest, to = FOREVER, NEVER, np.uint64(at)
+    start = np.uint64(tickers.row_start[t])  # unsigned: no place is looked at twice for whether it counts from the end
+    for j in range(start, start + np.uint64(tickers.row_awake[t])):
+        rule, last = np.uint64(pairs.rule[j]), pairs.last_bucket[j]
+        if now_ms < rules.now_from[rule] or now_ms >= rules.now_until[rule]:
+            locate(rules, int(rule), now_ms)
+        bucket = rules.now_bucket[rule]
+        due = min(due, rules.now_until[rule])
+        other = (bucket != last) | (bucket == NEVER)
+        places[to] = j
+        to += np.uint64(other)
+        newest = max(newest, NEVER if other else last)
+    return int(to), due, newest
+
+
+@compiled
 def look(columns: Columns, t: int, tick: int, now_ms: int, fires: FireColumns) -> None:
     """Hold one tick against every awake pair of its ticker.
 
-    Whether a pair fires is no branch: which ones do looks random to the processor, and its wrong guesses took a sixth
-    of a step. So each pair writes a fire, and what was none is written over by the next, or lies behind the last.
+    Most pairs have had the bucket of now, and which have looks random to the processor: its wrong guesses took a sixth
+    of a step. So where the others stand is noted first, without a branch, in the room for fires, and these are looked
+    at by themselves.
     """
     tickers, pairs, rules, strategies = columns.tickers, columns.pairs, columns.rules, columns.strategies
-    at, late, late_for_long, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0
-    began, due, settled = at, FOREVER, NEVER
-    start = np.uint64(tickers.row_start[t])  # unsigned: no place is looked at twice for whether it counts from the end
-    for j in range(start, start + np.uint64(tickers.row_awake[t])):
+    began, late, late_for_long, nowhere = columns.scalars[PAIR_FIRES], 0, 0, 0
+    end, due, settled = note_other_buckets(columns, t, now_ms, fires.tick, began)
+    to = np.uint64(began)
+    for k in range(np.uint64(began), np.uint64(end)):
+        j = np.uint64(fires.tick[k])
         rule, strategy, last = np.uint64(pairs.rule[j]), np.uint64(pairs.strategy[j]), pairs.last_bucket[j]
-        if now_ms < rules.now_from[rule] or now_ms >= rules.now_until[rule]:
-            locate(rules, int(rule), now_ms)
-        bucket, until = rules.now_bucket[rule], rules.now_until[rule]
-        due = min(due, until)
-        fired = (bucket > last) & (bucket > strategies.floor[strategy])
-        to = np.uint64(at)
-        fires.tick[to], fires.strategy[to], fires.bucket_ms[to], fires.ts_ms[to] = tick, strategy, bucket, now_ms
-        at += fired
-        strategies.fired[strategy] += fired
-        last = bucket if fired else last
-        pairs.last_bucket[j] = last
-        if bucket == NEVER:
+        bucket = rules.now_bucket[rule]
+        if bucket > last and bucket > strategies.floor[strategy]:
+            fires.tick[to], fires.strategy[to], fires.bucket_ms[to], fires.ts_ms[to] = tick, strategy, bucket, now_ms
+            to += np.uint64(1)
+            strategies.fired[strategy] += 1
+            pairs.last_bucket[j] = last = bucket
+        elif bucket == NEVER:
             nowhere += 1
             strategies.no_bucket[strategy] += 1
             last = FOREVER  # no tick here is a duplicate: look again at each
-        elif bucket != last:
+        else:
             late += 1
             strategies.late[strategy] += 1
-            if last < until:  # it fired where an edit has since moved the bounds: late until this bucket ends
+            if last < rules.now_until[rule]:  # it fired where an edit has since moved the bounds: late until this ends
                 last = bucket
                 late_for_long += 1
         settled = max(settled, last)
     tickers.next_due[t], tickers.settled[t] = due, settled
     tickers.looked_ms[t], tickers.late_pairs[t] = now_ms, late_for_long
-    columns.scalars[PAIR_FIRES] = at
-    tally_look(columns, tickers.row_awake[t], at - began, late, nowhere)
+    columns.scalars[PAIR_FIRES] = to
+    tally_look(columns, tickers.row_awake[t], int(to) - began, late, nowhere)
 
 
 @compiled

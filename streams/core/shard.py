@@ -16,6 +16,7 @@ from streams.core.columns import (
     Bytes,
     Columns,
     Counters,
+    Ends,
     FireColumns,
     Fires,
     Int32s,
@@ -267,7 +268,7 @@ class Shard:
         ]
 
     def from_columns(
-        self, names: list[str], name_of: Int32s, ts_ms: Int64s, codes: Int32s, code_ends: Int64s
+        self, names: list[str], name_of: Int32s, ts_ms: Int64s, codes: Int32s, code_ends: Ends
     ) -> tuple[Ticks, list[int]]:
         """Ticks whose tickers are indexes into `names`; and which of them are left out, for want of room.
 

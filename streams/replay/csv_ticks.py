@@ -115,7 +115,7 @@ class CsvTicks:
         assert cells is not None
         assert len(cells["ts"]) == len(rows), "the reader takes lines apart as we do"
         ts_ms, ts_faults = _times(cells["ts"])
-        counts, codes, code_faults = _codes(cells["conditions"])
+        code_ends, codes, code_faults = _codes(cells["conditions"])
         return RawColumns(
             first_row=first_row,
             end_row=end_row,
@@ -124,7 +124,7 @@ class CsvTicks:
             entry_of=cells["ticker"].indices.to_numpy(),
             ts_ms=ts_ms,
             ts_faults=ts_faults,
-            code_counts=counts,
+            code_ends=code_ends,
             codes=codes,
             code_faults=code_faults,
             rejects=rejects,
@@ -225,8 +225,8 @@ def _times(column: Any) -> tuple[Int64s, Faults]:  # noqa: ANN401 - pyarrow has 
     return texts.cast(pa.int64()).to_numpy(), faults
 
 
-def _codes(column: Any) -> tuple[Int32s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
-    """Condition codes: how many each row has, all of them in a row, and what is wrong by row.
+def _codes(column: Any) -> tuple[Int64s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
+    """Condition codes: where those of each row end, all of them in a row, and what is wrong by row.
 
     Few texts are distinct: each is read once.
     """
@@ -237,9 +237,9 @@ def _codes(column: Any) -> tuple[Int32s, Int32s, Faults]:  # noqa: ANN401 - pyar
     all_codes = np.array([code for codes, _ in read for code in codes], np.int32)
     starts = np.cumsum(lengths) - lengths
     counts = lengths[which]
-    first = np.cumsum(counts) - counts
-    places = np.arange(counts.sum()) + np.repeat(starts[which] - first, counts)
-    return counts, all_codes[places], faults
+    ends = np.cumsum(counts)
+    places = np.arange(counts.sum()) + np.repeat(starts[which] - ends + counts, counts)
+    return ends, all_codes[places], faults
 
 
 def _read_codes(cell: bytes) -> tuple[list[int], Fault]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
+from streams.core.columns import Ends
 from streams.errors import InputError, os_trouble, shortened
 from streams.replay.known_names import KnownNames
 from streams.replay.rejects import Fault
@@ -101,7 +102,7 @@ def _raw_columns(batch: Any, first_row: int, names: Names) -> RawColumns:  # noq
     ticker, ts, conditions = (batch.column(name) for name in _READ_COLUMNS)
     end_row = first_row + len(batch)
     ts_ms, ts_faults = _times(ts)
-    counts, codes, code_faults = _codes(conditions)
+    code_ends, codes, code_faults = _codes(conditions)
 
     def cell(i: int, column: str) -> Any:  # noqa: ANN401 - whatever the file holds
         if column == "ticker":
@@ -118,7 +119,7 @@ def _raw_columns(batch: Any, first_row: int, names: Names) -> RawColumns:  # noq
         entry_of=_entries(ticker),
         ts_ms=ts_ms,
         ts_faults=ts_faults,
-        code_counts=counts,
+        code_ends=code_ends,
         codes=codes,
         code_faults=code_faults,
         rejects=[],
@@ -156,22 +157,30 @@ def _times(column: Any) -> tuple[Int64s, Faults]:  # noqa: ANN401 - pyarrow has 
     return _filled(column.cast(pa.int64()), 0) // _PER_MS[column.type.unit], faults
 
 
-def _codes(column: Any) -> tuple[Int32s, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
-    """Condition codes: how many each row has, all of them in a row, and what is wrong by row."""
-    counts = _filled(pc.list_value_length(column), 0).astype(np.int32, copy=False)
+def _codes(column: Any) -> tuple[Ends, Int32s, Faults]:  # noqa: ANN401 - pyarrow has no types
+    """Condition codes: where those of each row end, all of them in a row, and what is wrong by row."""
+    ends = _code_ends(column)
     flat = pc.list_flatten(column)
     values, faults = _filled(flat, 0), np.zeros(len(column), np.uint8)
     is_narrow = np.can_cast(values.dtype, np.int32)
     if is_narrow and not flat.null_count:
-        return counts, values.astype(np.int32, copy=False), faults
+        return ends, values.astype(np.int32, copy=False), faults
     code_faults = _marked_missing(flat, Fault.CONDITION_MISSING)
     if not is_narrow:
         code_faults[(values < _INT32.min) | (values > _INT32.max)] = Fault.CONDITION_OUT_OF_RANGE
     if code_faults.any():
-        row_of = np.repeat(np.arange(len(counts)), counts)
+        row_of = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
         for fault in (Fault.CONDITION_OUT_OF_RANGE, Fault.CONDITION_MISSING):  # the first one counts, so it comes last
             faults[row_of[code_faults == fault]] = fault
-    return counts, values.astype(np.int32), faults
+    return ends, values.astype(np.int32), faults
+
+
+def _code_ends(column: Any) -> Ends:  # noqa: ANN401 - pyarrow has no types
+    """Where the codes of each row end. As a rule the column itself knows."""
+    if column.null_count or kinds.is_fixed_size_list(column.type):
+        return np.cumsum(_filled(pc.list_value_length(column), 0), dtype=np.int64)
+    offsets: Ends = column.offsets.to_numpy()
+    return offsets[1:] - offsets[0] if offsets[0] else offsets[1:]
 
 
 def _is_text(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from streams.core.columns import Bytes, Int32s, Int64s
+from streams.core.columns import Bytes, Ends, Int32s, Int64s
 from streams.core.jit import letting_go
 from streams.core.limits import MAX_CONDITIONS, MAX_TS_MS, MIN_TS_MS
 
@@ -13,18 +13,18 @@ def take_good(
     text_of: Int32s,
     faults: Bytes,
     ts_ms: Int64s,
-    code_counts: Int32s,
+    code_ends: Ends,
     name_of: Int32s,
     kept_ms: Int64s,
-    code_ends: Int64s,
 ) -> bool:
-    """Name each tick, copy its time, and note where its codes end; False where a row has a fault."""
-    end = 0
+    """Name each tick, and copy its time; False where a row has a fault."""
+    before = 0
     for i in range(len(entry_of)):
-        entry, now_ms, count = entry_of[i], ts_ms[i], code_counts[i]
+        entry, now_ms, end = entry_of[i], ts_ms[i], code_ends[i]
         known = np.uint64(entry)
-        if entry < 0 or faults[known] != 0 or now_ms < MIN_TS_MS or now_ms >= MAX_TS_MS or count > MAX_CONDITIONS:
+        if entry < 0 or faults[known] != 0 or now_ms < MIN_TS_MS or now_ms >= MAX_TS_MS:
             return False
-        end += count
-        name_of[i], kept_ms[i], code_ends[i] = text_of[known], now_ms, end
+        if end - before > MAX_CONDITIONS:
+            return False
+        name_of[i], kept_ms[i], before = text_of[known], now_ms, end
     return True

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streams.core.columns import Ends
 from streams.core.limits import MAX_CONDITIONS, MAX_TS_MS, MIN_TS_MS
 from streams.replay.rejects import Fault, Reject, detail
 from streams.replay.sift_kernel import take_good
@@ -31,7 +32,7 @@ class TickBatch(NamedTuple):
     name_of: Int32s
     """Which of `names`, for each tick."""
     ts_ms: Int64s
-    code_ends: Int64s
+    code_ends: Ends
     """Conditions of tick i are `codes[code_ends[i-1]:code_ends[i]]`, the first ones from 0."""
     codes: Int32s
     rejects: list[Reject]
@@ -60,7 +61,8 @@ class RawColumns(NamedTuple):
     """Which entry of the dictionary that `names` were read from; -1 where the row has no ticker."""
     ts_ms: Int64s
     ts_faults: Faults
-    code_counts: Int32s
+    code_ends: Ends
+    """Of the codes of each row."""
     codes: Int32s
     code_faults: Faults
     rejects: list[Reject]
@@ -72,13 +74,14 @@ class RawColumns(NamedTuple):
 def sift(raw: RawColumns) -> TickBatch:
     """Keep the ticks that can be used, and say of each other row why not."""
     size = len(raw.rows)
-    name_of, ts_ms, ends = np.empty(size, np.int32), np.empty(size, np.int64), np.empty(size, np.int64)
+    name_of, ts_ms = np.empty(size, np.int32), np.empty(size, np.int64)
     told = raw.ts_faults.any() or raw.code_faults.any()
     names = raw.names
-    given = (raw.entry_of, names.text_of, names.faults, raw.ts_ms, raw.code_counts)
-    if not told and take_good(*given, name_of, ts_ms, ends):  # much quicker to tell than which row has a fault
-        return TickBatch(raw.first_row, raw.rows, names.texts, name_of, ts_ms, ends, raw.codes, raw.rejects)
-    faults = _faults(raw)
+    given = (raw.entry_of, names.text_of, names.faults, raw.ts_ms, raw.code_ends)
+    if not told and take_good(*given, name_of, ts_ms):  # much quicker to tell than which row has a fault
+        return TickBatch(raw.first_row, raw.rows, names.texts, name_of, ts_ms, raw.code_ends, raw.codes, raw.rejects)
+    counts = np.diff(raw.code_ends, prepend=0)
+    faults = _faults(raw, counts)
     keep = faults == 0
     return TickBatch(
         first_row=raw.first_row,
@@ -86,17 +89,17 @@ def sift(raw: RawColumns) -> TickBatch:
         names=raw.names.texts,
         name_of=raw.names.text_of[raw.entry_of[keep]],
         ts_ms=raw.ts_ms[keep],
-        code_ends=np.cumsum(raw.code_counts[keep]),
-        codes=raw.codes[np.repeat(keep, raw.code_counts)],
+        code_ends=np.cumsum(counts[keep]),
+        codes=raw.codes[np.repeat(keep, counts)],
         rejects=sorted([*raw.rejects, *_rejects(raw, faults)]),
     )
 
 
-def _faults(raw: RawColumns) -> Faults:
+def _faults(raw: RawColumns, code_counts: Ends) -> Faults:
     """The first fault of each row."""
     faults = raw.names.faults[raw.entry_of]
     absurd = np.where((raw.ts_ms < MIN_TS_MS) | (raw.ts_ms >= MAX_TS_MS), np.uint8(Fault.TS_OUT_OF_RANGE), np.uint8(0))
-    many = np.where(raw.code_counts > MAX_CONDITIONS, np.uint8(Fault.CONDITIONS_TOO_MANY), np.uint8(0))
+    many = np.where(code_counts > MAX_CONDITIONS, np.uint8(Fault.CONDITIONS_TOO_MANY), np.uint8(0))
     for more in (raw.ts_faults, absurd, many, raw.code_faults):
         np.copyto(faults, more, where=faults == 0)
     return faults

@@ -25,14 +25,20 @@ def mutated(mutant: Mutant, text: str) -> str:
 
 MUTANTS: Final = (
     # What one tick is to one pair.
-    Mutant("a pair fires again within its bucket", "kernel.py", "fired = (bucket > last)", "fired = (bucket >= last)"),
-    Mutant("what is late counts as a duplicate", "kernel.py", "elif bucket != last:", "elif bucket > last:"),
+    Mutant("a pair fires in a bucket before its last", "kernel.py", "if bucket > last and", "if bucket != last and"),
+    Mutant("what is late counts as a duplicate", "kernel.py", "other = (bucket != last)", "other = (bucket > last)"),
+    Mutant(
+        "where there is no bucket a pair is left out",
+        "kernel.py",
+        "(bucket != last) | (bucket == NEVER)",
+        "bucket != last",
+    ),
     # When a row must be looked at.
     Mutant(
         "the latest pair due makes a ticker due, not the first",
         "kernel.py",
-        "due = min(due, until)\n        fired =",
-        "due = until if due == FOREVER else max(due, until)\n        fired =",
+        "due = min(due, rules.now_until[rule])\n        other",
+        "due = rules.now_until[rule] if due == FOREVER else max(due, rules.now_until[rule])\n        other",
     ),
     Mutant(
         "a ticker is settled one ms too early",
@@ -50,10 +56,16 @@ MUTANTS: Final = (
         "the first pair settled settles the ticker", "kernel.py", "settled = max(settled, last)\n", "settled = last\n"
     ),
     Mutant(
+        "pairs that have had their bucket do not settle the ticker",
+        "kernel.py",
+        "newest = max(newest, NEVER if other else last)",
+        "newest = NEVER",
+    ),
+    Mutant(
         "a pair that an edit made late settles the ticker",
         "kernel.py",
-        "if last < until:  #",
-        "if last > until:  #",
+        "if last < rules.now_until[rule]:  #",
+        "if last > rules.now_until[rule]:  #",
     ),
     Mutant(
         "late ticks of a row are counted with every pair of it",
@@ -163,7 +175,7 @@ MUTANTS: Final = (
     ),
     # What happened to each strategy.
     Mutant("a tick is not counted with its ticker", "kernel.py", "updates[at] += 1\n", "updates[at] += 0\n"),
-    Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[strategy] += fired\n", "pass\n"),
+    Mutant("a fire is not its strategy's", "kernel.py", "strategies.fired[strategy] += 1\n", "pass\n"),
     Mutant("what is late is not its strategy's", "kernel.py", "strategies.late[strategy] += 1\n", "pass\n"),
     Mutant(
         "a strategy that goes has seen nothing",

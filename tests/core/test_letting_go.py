@@ -26,6 +26,7 @@ def lets_go(function: object) -> bool:
         kernel.long_step,
         decode.long_decode,
         decode.judge_codes,
+        decode.find_names,
         numbered.look_up,
         order._lay_in_order,
         order.lay_step,

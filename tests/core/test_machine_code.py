@@ -11,7 +11,7 @@ from tests.core.machine_code import CONTROL
 from tests.house.tree import ROOT
 
 LONG = (
-    *("kernel.long_step", "order.lay_step", "decode.long_decode"),
+    *("kernel.long_step", "order.lay_step", "decode.long_decode", "decode.find_names"),
     *("batch_kernel.long_scan", "batch_kernel.long_read_records"),
 )
 """What replays alone call, most of it the same once more. It lets go of the interpreter, and no worker waits for it."""

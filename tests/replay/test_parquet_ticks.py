@@ -130,7 +130,7 @@ def test_a_name_that_is_twice_in_a_dictionary_is_one() -> None:
 
 
 def test_names_are_known_again_and_a_list_past_its_bound_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_names, "MAX_NAMES_KNOWN", 4)
+    monkeypatch.setattr(known_names, "MAX_NAMES_KNOWN", 3)
     known = KnownNames()
     first, again = known.read(pa.array([b"B", b"A"])), known.read(pa.array([b"A", b"C", b""]))
     assert again.texts is first.texts == ["B", "A", "C"]
@@ -138,6 +138,16 @@ def test_names_are_known_again_and_a_list_past_its_bound_is_begun_anew(monkeypat
     anew = known.read(pa.array([b"D", b"C", b"D"]))
     assert (anew.texts, anew.text_of[:3].tolist()) == (["D", "C"], [0, 1, 0])
     assert first.texts == ["B", "A", "C"], "what was handed out stays as it is"
+    many = known.read(pa.array([b"4", b"3", b"2", b"1", b"4"]))
+    assert (many.texts, many.text_of[:5].tolist()) == (["4", "3", "2", "1"], [0, 1, 2, 3, 0]), "all of one dictionary"
+
+
+def test_a_part_of_a_dictionary_is_read_as_it_is() -> None:
+    entries = pa.array([b"X", b"BB", None, b"A", b"Y"])
+    known = KnownNames()
+    assert known.read(entries[1:4]).texts == ["BB", "A"]
+    assert known.read(entries[3:]).text_of.tolist() == [1, 2, 0]
+    assert known.read(pa.array([], pa.string())).text_of.tolist() == [0]
 
 
 def test_a_parquet_ticker_that_is_not_utf8_is_refused(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ def read(path: Path, batch_rows: int = 1000) -> tuple[list[Kept], list[Reject]]:
         assert len(set(batch.names)) == len(batch.names)
         assert len(batch.rows) == len(batch.name_of) == len(batch.ts_ms) == len(batch.code_ends)
         assert len(batch.codes) == (batch.code_ends[-1] if len(batch.code_ends) else 0)
-        columns: list[Any] = [batch.rows, batch.name_of, batch.ts_ms, batch.code_ends, batch.codes]
-        assert [column.dtype for column in columns] == [np.int64, np.int32, np.int64, np.int64, np.int32]
+        columns: list[Any] = [batch.rows, batch.name_of, batch.ts_ms, batch.codes]
+        assert [column.dtype for column in columns] == [np.int64, np.int32, np.int64, np.int32]
+        assert batch.code_ends.dtype in {np.dtype(np.int32), np.dtype(np.int64)}
         starts = [0, *batch.code_ends[:-1].tolist()]
         for i, row in enumerate(batch.rows.tolist()):
             codes = tuple(batch.codes[starts[i] : batch.code_ends[i]].tolist())
