@@ -49,6 +49,8 @@ def _text_field(value: Any) -> str:  # noqa: ANN401 - whatever the file holds
 
 def _name(value: Any, max_bytes: int) -> str:  # noqa: ANN401 - whatever the file holds
     """A text that names something."""
+    if isinstance(value, str) and len(value) <= min(max_bytes, MAX_TEXT) and value.isascii() and value.isalnum():
+        return value  # as nearly always: nothing below has anything against it
     if isinstance(value, str) and not value:
         raise FieldError("the text is empty", "write a name")
     if isinstance(value, str) and len(value.encode(errors="replace")) > max_bytes:

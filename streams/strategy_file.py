@@ -150,8 +150,9 @@ class StrategyReader:
         try:
             size = self.universes.take(value)
         except (KeyError, TypeError):  # a ticker that was not met, or is none
+            known = self.universes.tickers
             for i, ticker in enumerate(value):
-                if type(ticker) is not str or ticker not in self.universes.tickers:
+                if type(ticker) is not str or ticker not in known:
                     self._new_ticker(entry, ticker, i)
             size = self.universes.take(value)
         if size > MAX_UNIVERSE:

@@ -259,7 +259,8 @@ def count_late_of(columns: Columns, which: Int32s) -> None:
 
 def count_late_where_any(columns: Columns, which: Int32s) -> None:
     """The same, where there are any: to hand all columns to compiled code costs more than to look."""
-    if np.count_nonzero(columns.tickers.late_ticks[which]):
+    late_ticks = columns.tickers.late_ticks
+    if np.count_nonzero(late_ticks if len(which) > len(late_ticks) else late_ticks[which]):
         count_late_of(columns, which)
 
 

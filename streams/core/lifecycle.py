@@ -43,6 +43,7 @@ from dataclasses import fields
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from streams.core.entry import HELD_AS_NUMBERS
 from streams.core.events import Mode, Status, Strategy
 from streams.core.limits import MAX_COALESCE_MS, MAX_STRATEGY_ID_BYTES, MAX_TICKER_BYTES, MAX_UNIVERSE
 
@@ -155,7 +156,7 @@ def problems(strategy: Strategy) -> list[str]:
     found += _text_problems("strategy_id", strategy.strategy_id, MAX_STRATEGY_ID_BYTES)
     if len(strategy.universe) > MAX_UNIVERSE:
         found.append(f"universe has {len(strategy.universe)} tickers, at most {MAX_UNIVERSE}; leave it empty for all")
-    else:
+    elif strategy.universe is not HELD_AS_NUMBERS:  # else whoever read the numbers has looked at the names
         found += _first_ticker_problem(strategy.universe)
     if strategy.coalesce_ms is not None and not 0 <= strategy.coalesce_ms <= MAX_COALESCE_MS:
         found.append(f"coalesce_ms is {_shown(strategy.coalesce_ms)}, must be from 0 to {MAX_COALESCE_MS}")

@@ -218,8 +218,10 @@ def _note(fired: list[Noted], one: OneShard, fires: Fires | None, places: Int64s
     """Keep what fired, and in which mode that was: a strategy may have another when the run is over."""
     if fires is None or not len(fires.tick):
         return
-    mode = np.full(len(fires.tick), _BY_PAIRS, np.int32)
-    for row in np.flatnonzero(fires.ticker == EVERY_TICKER).tolist():
+    mode = np.broadcast_to(np.int32(_BY_PAIRS), len(fires.tick))  # as `replay.deciding` has it
+    whole = np.flatnonzero(fires.ticker == EVERY_TICKER).tolist()
+    mode = mode.copy() if whole else mode
+    for row in whole:
         strategy = one.shard.index.entries[one.shard.strategy_ids[int(fires.strategy[row])]].strategy
         mode[row] = MODES.index(mode_in(Way.WHOLE, strategy))
     fired.append(Noted(one, fires, mode, places, by_ticks))

@@ -64,7 +64,7 @@ class Deciding:
 
     def _put_in_force(self, strategy: Strategy, name: str, own: Int32s | None) -> None:
         """Let it stand, if it is sound; who read the file has looked at the universe, ticker by ticker."""
-        settled = settle(None, replace(strategy, universe=frozenset()))
+        settled = settle(None, strategy if own is not None else replace(strategy, universe=frozenset()))
         if settled.verdict is not Verdict.ACCEPTED:
             raise InputError(f"{self.path}, strategy {strategy.strategy_id!r}", settled.reason, "mend the file")
         try:
@@ -117,7 +117,7 @@ class Deciding:
     def _laid_out(self, fires: Fires, ticks: int, tickers: list[str]) -> Batch:
         """What a run of so many ticks has fired, as rows. Called beside the next step, so nothing of that is read."""
         by_whole = fires.ticker == EVERY_TICKER
-        mode = np.full(len(by_whole), _BY_PAIRS)
+        mode = np.broadcast_to(_BY_PAIRS, len(by_whole))  # takes no memory, and the writer sees at once that it is one
         if by_whole.any():  # else they come in order
             fires = in_order(fires, self._rank, ticks)
             mode = np.where(fires.ticker == EVERY_TICKER, self._whole_mode[fires.strategy], _BY_PAIRS)

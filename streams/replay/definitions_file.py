@@ -71,13 +71,19 @@ def write_definitions(
 
 
 def _sorted_lists(names: Any, rank: Int64s, tickers: Sequence[Int32s]) -> Any:  # noqa: ANN401 - pyarrow has no types
-    """The universes, each sorted by name: as ranks, all at once, which costs a tenth of sorting texts."""
+    """The universes, each sorted by name: as ranks, all at once, which costs a tenth of sorting texts.
+
+    Names that are in none of them are left out: others may know more of these.
+    """
     lengths = np.array([len(each) for each in tickers], np.int64)
     keys = (np.repeat(np.arange(len(tickers)), lengths) << RANK_BITS) | rank[np.concatenate([NOBODY, *tickers])]
     keys.sort()
     ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    ranks = pa.array((keys & ((1 << RANK_BITS) - 1)).astype(np.int32))
-    return pa.ListArray.from_arrays(pa.array(ends), pa.DictionaryArray.from_arrays(ranks, names, safe=False))
+    ranks = keys & ((1 << RANK_BITS) - 1)
+    is_held = np.bincount(ranks, minlength=len(names)) > 0
+    places = pa.array((np.cumsum(is_held, dtype=np.int32) - 1)[ranks])
+    held = pa.DictionaryArray.from_arrays(places, names.filter(pa.array(is_held)), safe=False)
+    return pa.ListArray.from_arrays(pa.array(ends), held)
 
 
 def _batch(first: int, strategies: list[Strategy], lists: Any, counted: Any) -> Any:  # noqa: ANN401 - as above

@@ -99,12 +99,12 @@ class Plan(NamedTuple):
 
 
 def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
-    """Replay one day, or what is given of it. Ticks are read, and hashed, while strategies still are."""
+    """Replay one day, or what is given of it. Ticks are read, and files hashed, while strategies still are read."""
     found = find_files(job.ticks)
     files = [open_ticks(file.path, job.batch_ticks) for file in found]
     conditions = load_conditions()
     coming = all_judged(in_order(files, job.order), conditions)
-    with ahead(coming, RUNS_AHEAD) as runs, hashing(file.path for file in found) as hashes:
+    with ahead(coming, RUNS_AHEAD) as runs, hashing([*(file.path for file in found), job.strategies]) as hashes:
         with nothing_collected():
             plan = read_plan(job)
             deciding = Deciding(plan.definitions, job.what_if or job.strategies, conditions)
@@ -113,7 +113,8 @@ def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
         warnings = [*plan.warnings, *skipped(plan, deciding), *gaps(found)]
         warnings += [warning for file in files for warning in file.warnings]
         done = done_of(plan, deciding, written, warnings)
-        inputs = [{**hashes[file.path].result(), "name": file.label} for file in found]
+        ticks = [{**hashes[file.path].result(), "name": file.label} for file in found]
+        inputs = {"ticks": ticks, "strategies": hashes[job.strategies].result()}
         write_rest(job, inputs, plan, written, done)
     return done
 
@@ -165,9 +166,9 @@ def done_of(plan: Plan, deciding: Deciding, written: Written, warnings: list[str
     return Replayed(counts["ticks"], written.fired_pairs, written.rejected, counts, warnings, of_variants)
 
 
-def write_rest(job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, written: Written, done: Replayed) -> None:
+def write_rest(job: Job, inputs: Mapping[str, Any], plan: Plan, written: Written, done: Replayed) -> None:
     """Write what tells of the results; the manifest comes last."""
-    whole = manifest(job, ticks, plan, written, done)
+    whole = manifest(job, inputs, plan, written, done)
     if job.report:
         write_report(job.out, whole, done.warnings)
     write_manifest(job.out / "manifest.json", whole)
@@ -205,9 +206,7 @@ def remove(path: Path) -> None:
         raise InputError(str(path), f"cannot be removed ({os_trouble(error)})", "choose another folder") from error
 
 
-def manifest(
-    job: Job, ticks: Sequence[Mapping[str, str]], plan: Plan, written: Written, done: Replayed
-) -> dict[str, Any]:
+def manifest(job: Job, inputs: Mapping[str, Any], plan: Plan, written: Written, done: Replayed) -> dict[str, Any]:
     """What went in, what was done with it, and what came out: enough to know the same run again."""
     of_variants = {}
     if job.what_if is not None:
@@ -222,10 +221,7 @@ def manifest(
         }
     return {
         "tickgate": __version__,
-        "inputs": {
-            "ticks": list(ticks),
-            "strategies": hashed(job.strategies),
-        },
+        "inputs": inputs,
         "settings": {"order": job.order.value},
         "counts": done.counts,
         "fired_pairs": done.fired_pairs,

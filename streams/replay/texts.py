@@ -35,6 +35,13 @@ class Texts:
         """Number texts by their positions in a list that only ever grows; -1 is the empty text."""
         if names is not self._names or len(names) >= len(self._alias):
             self._know(names)
+        if len(index) and index.strides == (0,):  # one text in all rows
+            self._number(index[:1].copy(), out[:1])
+            out[1:] = out[0]
+        else:
+            self._number(index, out)
+
+    def _number(self, index: Int32s, out: Int32s) -> None:
         met = np.empty(min(len(index), len(self._alias)), np.int32)
         count = number_texts(index, self._alias, self._numbers, self._count, met, out)
         if count > self._count:
