@@ -40,7 +40,7 @@ from streams.core.numbered import Numbered
 from streams.core.order import Ranks, in_order, laid
 from streams.core.shadow import Shadow
 from streams.core.strategy_counts import Rounds, StrategyCounts, counts_of
-from streams.core.tick_columns import clock_ticks, part_of, reaches
+from streams.core.tick_columns import clock_ticks, of_one_kind, part_of, reaches
 from streams.core.turns import Way, mode_in
 
 FIRST_FIRES: Final = 1 << 12
@@ -195,7 +195,8 @@ class Shard:
     def _step(self, ticks: Ticks) -> Fires:
         self.index.make_room_for_tickers()
         columns = self.index.columns
-        batch = Batch(*ticks, np.empty(len(ticks.ticker), np.int32))
+        times_ms = of_one_kind(ticks.ts_ms, fixed=self._kept_fires == FOREVER)
+        batch = Batch(ticks.ticker, times_ms, ticks.moves_price, np.empty(len(ticks.ticker), np.int32))
         for scalar in (Scalars.RESUME_AT, Scalars.PAIR_FIRES, Scalars.LEVEL_FIRES):
             columns.scalars[scalar] = 0
         phase = kernel.OBSERVE

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.columns import Ticks
+from streams.core.columns import Int64s, Ticks
 from streams.core.kernel import CLOCK, NO_TICK
 from streams.core.limits import FOREVER, NEVER
 
@@ -19,6 +19,17 @@ def clock_ticks(times_ms: Sequence[int]) -> Ticks:
 def part_of(ticks: Ticks, start: int, end: int) -> Ticks:
     """Some of the ticks."""
     return Ticks._make(column[start:end] for column in ticks)
+
+
+def of_one_kind(times_ms: Int64s, *, fixed: bool) -> Int64s:
+    """The times as a step is compiled for them: what comes out of a file cannot be written to, the rest can."""
+    if times_ms.flags.writeable is not fixed:
+        return times_ms
+    if not fixed:
+        return times_ms.copy()
+    times_ms = times_ms.view()
+    times_ms.flags.writeable = False
+    return times_ms
 
 
 def reaches(ticks: Ticks, time_ms: int) -> int:

@@ -86,6 +86,7 @@ class BucketRule:
     """Nothing is known from here on."""
 
 
+@lru_cache(maxsize=1024)
 def parse_timeframe(text: str) -> Timeframe:
     """Read a timeframe such as "5m", or raise `InvalidTimeframeError`."""
     match = re.fullmatch("([1-9][0-9]{0,5})(s|m|h|d|w|mo)", text)

@@ -1,4 +1,4 @@
-"""Ticks of a chunk that has no fault, as columns: the loop of `tick_columns.sift`."""
+"""The names of a chunk of ticks that has no fault: the loop of `tick_columns.sift`."""
 
 import numpy as np
 
@@ -15,9 +15,8 @@ def take_good(
     ts_ms: Int64s,
     code_ends: Ends,
     name_of: Int32s,
-    kept_ms: Int64s,
 ) -> bool:
-    """Name each tick, and copy its time; False where a row has a fault."""
+    """Name each tick; False where a row has a fault."""
     before = 0
     for i in range(len(entry_of)):
         entry, now_ms, end = entry_of[i], ts_ms[i], code_ends[i]
@@ -26,5 +25,5 @@ def take_good(
             return False
         if end - before > MAX_CONDITIONS:
             return False
-        name_of[i], kept_ms[i], before = text_of[known], now_ms, end
+        name_of[i], before = text_of[known], end
     return True

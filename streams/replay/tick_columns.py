@@ -73,13 +73,12 @@ class RawColumns(NamedTuple):
 
 def sift(raw: RawColumns) -> TickBatch:
     """Keep the ticks that can be used, and say of each other row why not."""
-    size = len(raw.rows)
-    name_of, ts_ms = np.empty(size, np.int32), np.empty(size, np.int64)
+    name_of = np.empty(len(raw.rows), np.int32)
     told = raw.ts_faults.any() or raw.code_faults.any()
     names = raw.names
     given = (raw.entry_of, names.text_of, names.faults, raw.ts_ms, raw.code_ends)
-    if not told and take_good(*given, name_of, ts_ms):  # much quicker to tell than which row has a fault
-        return TickBatch(raw.first_row, raw.rows, names.texts, name_of, ts_ms, raw.code_ends, raw.codes, raw.rejects)
+    if not told and take_good(*given, name_of):  # much quicker to tell than which row has a fault
+        return TickBatch(raw.first_row, raw.rows, names.texts, name_of, raw.ts_ms, raw.code_ends, raw.codes, raw.rejects)
     counts = np.diff(raw.code_ends, prepend=0)
     faults = _faults(raw, counts)
     keep = faults == 0
