@@ -3,20 +3,25 @@
 All answer the reference workload, whose pairs are checked by its digest. The peers are asked for less: they need not
 put rows in order, nor judge conditions, nor look for rows that are no ticks. Their queries aggregate to the finest
 timeframe first and derive the others from that, and may use both cores. What all write is compressed alike, by snappy.
+Each has a process of its own.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import polars as pl
 import yaml
 
 from bench import kafka_replay, reference
+from bench.apart import apart
 from bench.core import must_find
 from bench.timing import Candidate, Timing, in_turn, ratio
 from streams.replay.run import Job, replay
@@ -56,12 +61,19 @@ copy (
 """
 
 
-class Files:
+class Files(NamedTuple):
     """The workload on disk, and where answers go."""
 
-    def __init__(self, work: reference.Workload, folder: Path) -> None:
-        self.work, self.folder = work, folder
-        self.ticks, self.strategies = reference.write_files(work, folder)
+    folder: Path
+    ticks: Path
+    strategies: Path
+    strategy_ids: list[str]
+    pairs: int
+
+    @classmethod
+    def of(cls, work: reference.Workload, folder: Path) -> "Files":
+        """Write them."""
+        return cls(folder, *reference.write_files(work, folder), sorted(work.raw_strategies), work.pairs)
 
     def out(self, name: str) -> Path:
         """A folder for one candidate."""
@@ -76,11 +88,11 @@ def ours(files: Files, variants: int = 0) -> Candidate:
     what_if = None
     if variants:
         what_if = files.folder / f"what-if-{variants}.yaml"
-        what_if.write_text(yaml.safe_dump(some_variants(sorted(files.work.raw_strategies), variants)))
+        what_if.write_text(yaml.safe_dump(some_variants(files.strategy_ids, variants)))
 
     def run(_: object) -> None:
         done = replay(Job([files.ticks], files.strategies, out, what_if=what_if, report=False))
-        must_find(files.work, done.variants["0"] if variants else done.fired_pairs)
+        must_find(files.pairs, done.variants["0"] if variants else done.fired_pairs)
 
     return Candidate(lambda: None, run)
 
@@ -137,12 +149,12 @@ def duckdb_query(files: Files) -> Candidate:
     return Candidate(lambda: None, run)
 
 
-def peak_mb(files: Files, days: int) -> tuple[int, float]:
+def peak_mb(work: reference.Workload, files: Files, days: int) -> tuple[int, float]:
     """Ticks and peak memory of a replay of so many days, as a process of its own."""
     folder = files.folder / f"days-{days}"
     folder.mkdir()
     for day in range(days):
-        reference.write_ticks(files.work._replace(when=files.work.when + day * DAY_MS), folder / f"{day:03}.parquet")
+        reference.write_ticks(work._replace(when=work.when + day * DAY_MS), folder / f"{day:03}.parquet")
     command = [sys.executable, "-c", SAYS_ITS_PEAK, "replay", "--ticks", str(folder)]
     command += ["--strategies", str(files.strategies), "--out", str(files.folder / "memory")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -154,17 +166,31 @@ def rates(seconds: dict[str, Timing], ticks: int) -> list[str]:
     return [f"  {name:24} {ticks / timing.median / 1e6:8.2f} million ticks/s" for name, timing in seconds.items()]
 
 
+def timed(
+    others: Mapping[str, Callable[[Files], Candidate]], mine: Mapping[str, Candidate], files: Files, rounds: int
+) -> dict[str, Timing]:
+    """All of them in turn, each in a process of its own, which the others do not outlive."""
+    with ExitStack() as stack:
+        return in_turn(
+            {**mine, **{name: stack.enter_context(apart(make, files)) for name, make in others.items()}}, rounds
+        )
+
+
 def report(seed: int, ticks: int, rounds: int) -> list[str]:
     """Run everything in turn, and say it in lines."""
     work = reference.make(seed, ticks)
-    with tempfile.TemporaryDirectory() as folder:
-        files = Files(work, Path(folder))
-        peers = in_turn({"ours": ours(files), "polars": polars_query(files), "duckdb": duckdb_query(files)}, rounds)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        files = Files.of(work, Path(folder))
+        mine = stack.enter_context(apart(ours, files))
+        peers = timed({"polars": polars_query, "duckdb": duckdb_query}, {"ours": mine}, files, rounds)
         for name in ("ours-0", "polars", "duckdb"):
             if reference.digest_of(files.out(name)) != (work.pairs, work.digest):
                 raise AssertionError(f"{name} does not have the workload's pairs")
-        of_variants = in_turn({f"{count} variants": ours(files, count) for count in VARIANTS}, rounds)
-        memory = [peak_mb(files, days) for days in (1, DAYS)]
+        of_variants = timed(
+            {f"{count} variants": partial(ours, variants=count) for count in VARIANTS}, {}, files, rounds
+        )
+        memory = [peak_mb(work, files, days) for days in (1, DAYS)]
+        from_kafka = kafka_replay.report(work, rounds, mine)
     first = of_variants[f"{VARIANTS[0]} variants"]
     lines = [f"replay: {ticks:,} ticks, {work.pairs:,} pairs, seed {seed}; all found the workload's pairs"]
     lines += rates(peers, ticks)
@@ -172,4 +198,4 @@ def report(seed: int, ticks: int, rounds: int) -> list[str]:
     lines += rates(of_variants, ticks)
     lines += [f"  {name} cost {ratio(first, timing):.2f} times one (bound 10)" for name, timing in of_variants.items()]
     lines += [f"  memory of {count:,} ticks: {megabytes:.0f} MB at most" for count, megabytes in memory]
-    return [*lines, *kafka_replay.report(work, rounds, kafka_replay.rate(peers["ours"], ticks))]
+    return [*lines, *from_kafka]

@@ -24,16 +24,22 @@ class Candidate(NamedTuple):
     run: Callable[[Any], None]
 
 
+def seconds_of(candidate: Candidate) -> float:
+    """What one run takes."""
+    prepared = candidate.prepare()
+    began = time.perf_counter()
+    candidate.run(prepared)
+    return time.perf_counter() - began
+
+
 def in_turn(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, Timing]:
     """Run every candidate once a round, one after the other, after a round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for round_number in range(rounds + 1):
         for name, candidate in candidates.items():
-            prepared = candidate.prepare()
-            began = time.perf_counter()
-            candidate.run(prepared)
+            took_s = seconds_of(candidate)
             if round_number:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(took_s)
     return {name: Timing(found) for name, found in seconds.items()}
 
 

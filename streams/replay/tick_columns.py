@@ -78,7 +78,8 @@ def sift(raw: RawColumns) -> TickBatch:
     names = raw.names
     given = (raw.entry_of, names.text_of, names.faults, raw.ts_ms, raw.code_ends)
     if not told and take_good(*given, name_of):  # much quicker to tell than which row has a fault
-        return TickBatch(raw.first_row, raw.rows, names.texts, name_of, raw.ts_ms, raw.code_ends, raw.codes, raw.rejects)
+        times_and_codes = (raw.ts_ms, raw.code_ends, raw.codes)
+        return TickBatch(raw.first_row, raw.rows, names.texts, name_of, *times_and_codes, raw.rejects)
     counts = np.diff(raw.code_ends, prepend=0)
     faults = _faults(raw, counts)
     keep = faults == 0
