@@ -19,7 +19,7 @@ from bench.kafka_bulk import send_in_bulk
 from bench.kafka_candidates import GUARANTEES, Market, in_java
 from bench.kafka_candidates import Candidate as Peer
 from bench.kafka_ground import Place, RunError, import_strategies, make_topics, real_broker, say
-from bench.timing import Candidate, seconds_of
+from bench.timing import Candidate, in_turn, seconds_of
 from streams.kafka.brokers import NoBrokerError
 from streams.kafka.kafka_jars import Unavailable
 from streams.kafka.topic_spans import Asked
@@ -41,8 +41,10 @@ def report(work: reference.Workload, rounds: int, files: Candidate) -> list[str]
             send_in_bulk(place, work.who, work.when, work.names)
             out = ground.scratch / "replayed"
             with apart(topics, place.environment(os.environ), out, work.pairs) as candidate:
-                ours = {"files": files, "topics": candidate}
-                lines = lines_of(work, place, ours, rounds, ground.kind)
+                (alone,) = in_turn({"topics": candidate}, rounds).values()
+                rate = len(work.who) / alone.median / 1e6
+                line = f"  from topics ({ground.kind}, {len(work.who):,} ticks) {rate:.2f} million ticks/s (bound 3)"
+                lines = [line, *beside_streams(work, place, {"files": files, "topics": candidate}, rounds)]
             if reference.digest_of(out / "executions.parquet") != (work.pairs, work.digest):
                 raise AssertionError("the topics do not have the workload's pairs")
             return lines
@@ -50,25 +52,16 @@ def report(work: reference.Workload, rounds: int, files: Candidate) -> list[str]
         return [f"  from topics: not measured: {why}"]
 
 
-def lines_of(
-    work: reference.Workload, place: Place, ours: Mapping[str, Candidate], rounds: int, kind: str
-) -> list[str]:
-    """Ours and Kafka Streams, beside each other."""
-    ticks = len(work.who)
+def beside_streams(work: reference.Workload, place: Place, ours: Mapping[str, Candidate], rounds: int) -> list[str]:
+    """Ours and Kafka Streams in turn."""
     try:
-        theirs, missing = streams_of(work, place), []
-    except Unavailable as why:
-        theirs, missing = [], [f"  Kafka Streams: not measured: {why}"]
-    try:
-        rates = in_rounds(ours, theirs, ticks, rounds)
-    except RunError as why:
-        rates, theirs, missing = in_rounds(ours, [], ticks, rounds), [], [f"  Kafka Streams: not measured: {why}"]
-    lines = [
-        f"  from topics ({kind}, {ticks:,} ticks) {median(rates['topics']):.2f} million ticks/s (bound 3)",
-        *missing,
-    ]
-    lines += [f"  {each.name} {median(rates[each.name]):.2f} million ticks/s" for each in theirs]
-    return [*lines, *against(rates, list(ours), [each.name for each in theirs])]
+        theirs = streams_of(work, place)
+        rates = in_rounds(ours, theirs, len(work.who), rounds)
+    except (Unavailable, RunError) as why:
+        return [f"  Kafka Streams: not measured: {why}"]
+    names = [each.name for each in theirs]
+    lines = [f"  {name} {median(rates[name]):.2f} million ticks/s" for name in names]
+    return [*lines, against(rates, list(ours), names)]
 
 
 def streams_of(work: reference.Workload, place: Place) -> list[Peer]:
@@ -80,10 +73,8 @@ def streams_of(work: reference.Workload, place: Place) -> list[Peer]:
 
 
 def in_rounds(ours: Mapping[str, Candidate], theirs: Sequence[Peer], ticks: int, rounds: int) -> Rates:
-    """All of them once a round; ours once before, which does not count."""
+    """All of them once a round."""
     rates: dict[str, list[float]] = defaultdict(list)
-    for candidate in ours.values():
-        seconds_of(candidate)
     for number in range(rounds):
         for name, candidate in ours.items():
             rates[name].append(ticks / seconds_of(candidate) / 1e6)
@@ -93,15 +84,13 @@ def in_rounds(ours: Mapping[str, Candidate], theirs: Sequence[Peer], ticks: int,
     return rates
 
 
-def against(rates: Rates, ours: Sequence[str], theirs: Sequence[str]) -> list[str]:
+def against(rates: Rates, ours: Sequence[str], theirs: Sequence[str]) -> str:
     """How many times Kafka Streams ours are, as the median of the rounds' own ratios."""
-    if not theirs:
-        return []
     best = [max(found) for found in zip(*(rates[name] for name in theirs), strict=True)]
     times = {name: median(mine / other for mine, other in zip(rates[name], best, strict=True)) for name in ours}
     said = ", ".join(f"from {name} {found:.1f} times" for name, found in times.items())
     rated = " and ".join(f"{median(rates[name]):.2f}" for name in ours)
-    return [f"  ours against Kafka Streams, beside it {rated} million ticks/s: {said} (bound 20 from files)"]
+    return f"  ours against Kafka Streams, in turn with it {rated} million ticks/s: {said} (bound 20 from files)"
 
 
 def topics(environment: Mapping[str, str], out: Path, pairs: int) -> Candidate:
