@@ -35,7 +35,7 @@ OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_fi
 """What may stand in the folder and is not of this one."""
 
 
-STEPS_OF_TOPICS: Final = 48
+STEPS_OF_TOPICS: Final = 16
 """So many runs are read ahead, of `MOST_TICKS` or fewer: as strategies are read and put in force, none is decided."""
 
 Runs = Iterator[tuple[Parted | None, list[Refused]]]
