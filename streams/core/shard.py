@@ -195,8 +195,8 @@ class Shard:
     def _step(self, ticks: Ticks) -> Fires:
         self.index.make_room_for_tickers()
         columns = self.index.columns
-        times_ms = of_one_kind(ticks.ts_ms, fixed=self._kept_fires == FOREVER)
-        batch = Batch(ticks.ticker, times_ms, ticks.moves_price, np.empty(len(ticks.ticker), np.int32))
+        kind = of_one_kind(ticks, fixed=self._kept_fires == FOREVER)
+        batch = Batch(*kind, np.empty(len(ticks.ticker), np.int32))
         for scalar in (Scalars.RESUME_AT, Scalars.PAIR_FIRES, Scalars.LEVEL_FIRES):
             columns.scalars[scalar] = 0
         phase = kernel.OBSERVE
@@ -289,9 +289,7 @@ class Shard:
         self, data: Bytes, starts: Int64s, ends: Int64s, plan: Int32s, schema_id: int
     ) -> tuple[Ticks, Bytes]:
         """Ticks from encoded values; and the fault of each, `FAULT.NONE` for those that are ticks."""
-        size, table = len(starts), self.conditions
-        out = decoded_columns(size)
-        names = self.index.tickers.names
+        out, table, names = decoded_columns(len(starts)), self.conditions, self.index.tickers.names
         if decode(data, starts, ends, schema_id, plan, names, table.blocks, table.unlisted_blocks, out):
             number_new_names(self.index, data, out)
         return Ticks(out.ticker, out.ts_ms, out.moves_price), out.fault

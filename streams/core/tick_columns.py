@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.columns import Int64s, Ticks
+from streams.core.columns import Ticks
 from streams.core.kernel import CLOCK, NO_TICK
 from streams.core.limits import FOREVER, NEVER
 
@@ -21,15 +21,13 @@ def part_of(ticks: Ticks, start: int, end: int) -> Ticks:
     return Ticks._make(column[start:end] for column in ticks)
 
 
-def of_one_kind(times_ms: Int64s, *, fixed: bool) -> Int64s:
-    """The times as a step is compiled for them: what comes out of a file cannot be written to, the rest can."""
-    if times_ms.flags.writeable is not fixed:
-        return times_ms
-    if not fixed:
-        return times_ms.copy()
-    times_ms = times_ms.view()
-    times_ms.flags.writeable = False
-    return times_ms
+def of_one_kind(ticks: Ticks, *, fixed: bool) -> Ticks:
+    """The ticks as a step is compiled for them: times that come out of a file cannot be written to, others can."""
+    if ticks.ts_ms.flags.writeable is not fixed:
+        return ticks
+    times_ms = ticks.ts_ms.view() if fixed else ticks.ts_ms.copy()
+    times_ms.flags.writeable = not fixed
+    return ticks._replace(ts_ms=times_ms)
 
 
 def reaches(ticks: Ticks, time_ms: int) -> int:

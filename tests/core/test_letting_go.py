@@ -1,5 +1,6 @@
 """What a replay calls lets go of the interpreter's lock; what a worker calls, for microseconds, does not."""
 
+import numpy as np
 import pytest
 
 from streams.core import decode, kernel, numbered, order
@@ -53,3 +54,14 @@ def test_the_calls_of_a_worker_keep_the_lock(function: object) -> None:
 @pytest.mark.parametrize("long_steps", [False, True])
 def test_a_shard_steps_as_it_was_asked_to(*, long_steps: bool) -> None:
     assert lets_go(Shard(CONDITIONS, long_steps=long_steps)._kernel_step) is long_steps
+
+
+@pytest.mark.parametrize("long_steps", [False, True])
+def test_a_step_is_compiled_once_whether_times_may_be_written_or_not(*, long_steps: bool) -> None:
+    shard = Shard(CONDITIONS, long_steps=long_steps)
+    for writeable in (True, False):
+        times_ms = np.array([60_000])
+        times_ms.flags.writeable = writeable
+        shard.step(shard.from_names(["A"], np.zeros(1, np.int32), times_ms, np.ones(1, np.uint8))[0])
+        assert times_ms.flags.writeable is writeable, "what was given stays as it is"
+    assert len(vars(shard._kernel_step)["overloads"]) == 1

@@ -127,6 +127,15 @@ def test_bytes_of_a_long_result_do_not_depend_on_the_batches(tmp_path: Path, ste
     assert written(tmp_path / "a.parquet", rows, borders, 7) == written(tmp_path / "b.parquet", rows, [])
 
 
+def test_one_text_in_all_rows_of_a_batch_is_written_as_any_other(tmp_path: Path) -> None:
+    rows = some_rows(300)
+    for mode in (2, 0):
+        same = rows._replace(mode=np.full(300, mode, np.int32))
+        expected = written(tmp_path / "a.parquet", same, [100, 101])
+        told_at_once = same._replace(mode=np.broadcast_to(np.int32(mode), 300))
+        assert written(tmp_path / "b.parquet", told_at_once, [100, 101]) == expected
+
+
 def test_a_text_that_is_twice_in_a_list_is_one(tmp_path: Path) -> None:
     """Definitions of one strategy share its id."""
     rows = some_rows(100)
