@@ -12,6 +12,7 @@ import numpy as np
 from streams import __version__
 from streams.core.columns import Int64s, grown
 from streams.core.limits import NEVER
+from streams.process import nothing_collected
 from streams.recorded.as_one import all_gathered, as_one, goes_as_one
 from streams.recorded.beside import Beside
 from streams.recorded.deciding import ByShard
@@ -28,7 +29,7 @@ from streams.replay.hashes import hashed
 from streams.replay.report import page
 from streams.replay.report.page import write_report
 from streams.replay.results import Batch, ExecutionsWriter, write_manifest
-from streams.replay.run import Advance, Replayed, nothing_collected, remove
+from streams.replay.run import Advance, Replayed, remove
 from streams.whole_files import make_folder
 
 OF_EARLIER_REPLAYS: Final = ("manifest.json", "variants.parquet", definitions_file.NAME, page.NAME)

@@ -7,15 +7,13 @@ What is there of a result under its name is whole. The manifest comes last, and 
 the earlier result does: where there is a manifest, all that it names is of one run.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from streams import __version__
 from streams.errors import InputError, os_trouble
-from streams.process import give_back
+from streams.process import give_back, nothing_collected
 from streams.reference_data import load_conditions
 from streams.replay import definitions_file
 from streams.replay.ahead import ahead
@@ -144,18 +142,6 @@ def write_decided(job: Job, plan: Plan, deciding: Deciding) -> None:
     write_definitions(job.out / definitions_file.NAME, plan.definitions, universes, deciding.counts())
     if plan.variants:
         write_variants(job.out / "variants.parquet", plan.variants, plan.definitions, deciding.fired)
-
-
-@contextmanager
-def nothing_collected() -> Iterator[None]:
-    """Within, nobody looks for circles of objects: sets of tickers have none, and each look goes through all."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def done_of(plan: Plan, deciding: Deciding, written: Written, warnings: list[str]) -> Replayed:

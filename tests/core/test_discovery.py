@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.core.discovery import (
@@ -312,17 +312,27 @@ def test_whatever_is_reported(steps: Sequence[tuple[frozenset[str], int, str]]) 
         assert all(b - a >= INTERVAL_MS for a, b in pairwise(discovered))
 
 
+NOTHING = frozenset[str]()
+
+
+@example([(A, 0, "report"), (B, 0, "report"), *[(NOTHING, 0, "report")] * 3])
 @given(STEPS.map(lambda steps: [step for step in steps if step[2] == "report"]))
 def test_reports_that_come_again_end_where_they_ended(steps: Sequence[tuple[frozenset[str], int, str]]) -> None:
-    """A crash: the next owner meets the last results once more, and what stands then is not less than before."""
-    owner, at_ms, told = Owner(), 0, []
-    for symbols, pause_ms, _ in steps:
+    """A crash: the next owner meets the last results once more, and what stands then is not less than before.
+
+    What is held keeps the position that is committed, so that comes again too, and all behind it.
+    """
+    owner, at_ms, told, committed = Owner(), 0, [], 0
+    for number, (symbols, pause_ms, _) in enumerate(steps):
         at_ms += pause_ms
         told.append((symbols, at_ms, owner.standing.strategy.version))
+        was_held = owner.history is not None and owner.history.held is not None
         owner.report(*told[-1])
+        is_held = owner.history is not None and owner.history.held is not None
+        committed = (committed if was_held else number) if is_held else number + 1
     before = owner.universe
     owner.forget()
-    for each in told[-3:]:
+    for each in told[max(0, min(committed, len(told) - 3)) :]:
         owner.report(*each)
     asked = [symbols for symbols, *_ in told if symbols]
     held = owner.history.held if owner.history else None

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, parsed
 
 FENCE = re.compile(r"^```(?P<language>\S*)[ ]*(?P<name>\S*)[^\n]*\n(?P<text>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 SHELLS = frozenset({"bash", "sh", "shell", "shell-session", "shellsession", "zsh"})
@@ -61,7 +61,7 @@ def is_a_test(node: str) -> bool:
     path, _, name = node.partition("::")
     if not (ROOT / path).is_file():
         return False
-    tree = ast.parse((ROOT / path).read_text())
+    tree = parsed((ROOT / path).read_text())
     return name.startswith("test_") and any(
         isinstance(each, ast.FunctionDef) and each.name == name for each in tree.body
     )
