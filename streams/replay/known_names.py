@@ -46,6 +46,8 @@ class KnownNames:
             ends = np.frombuffer(offsets, np.int32)[entries.offset :][: len(entries) + 1].astype(np.int64)
             raw = _NO_BYTES if data is None else np.frombuffer(data, np.uint8)[ends[0] :]
             find_names(raw, ends[1:] - ends[0], self._known.names, places)
+        if entries.null_count:  # whatever stands there in the bytes
+            places[entries.is_null().to_numpy(zero_copy_only=False)] = UNKNOWN
         return places
 
     def _meet(self, entries: Any, new: Any) -> Int32s:  # noqa: ANN401 - pyarrow has no types

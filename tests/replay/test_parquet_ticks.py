@@ -150,6 +150,15 @@ def test_a_part_of_a_dictionary_is_read_as_it_is() -> None:
     assert known.read(pa.array([], pa.string())).text_of.tolist() == [0]
 
 
+def test_an_entry_that_is_missing_is_no_ticker_whatever_its_bytes_are() -> None:
+    is_there, ends, names = b"\x02", np.array([0, 1, 2], np.int32), b"AB"
+    entries = pa.Array.from_buffers(pa.binary(), 2, [pa.py_buffer(each) for each in (is_there, ends, names)])
+    known = KnownNames()
+    known.read(pa.array([b"A"]))
+    assert known.read(entries).faults.astype(bool).tolist() == [True, False, True]
+    assert known.texts == ["A", "B"]
+
+
 def test_a_parquet_ticker_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     raw = pa.array([b"\xff\xfe", b"A"], pa.binary())
     table = table_of([Row()] * 2).set_column(0, "ticker", pa.Array.from_buffers(pa.string(), 2, raw.buffers()))
