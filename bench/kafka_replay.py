@@ -6,20 +6,21 @@ round by round in turn with ours, from topics and from a file.
 
 import json
 import os
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 from bench import reference
 from bench.apart import apart
 from bench.core import must_find
 from bench.kafka_answer import Answer
 from bench.kafka_bulk import send_in_bulk
-from bench.kafka_candidates import GUARANTEES, Market, in_java
-from bench.kafka_candidates import Candidate as Peer
-from bench.kafka_ground import Place, RunError, import_strategies, make_topics, real_broker, say
-from bench.timing import Candidate, in_turn, seconds_of
+from bench.kafka_candidates import GUARANTEES, Candidate, Market, in_java
+from bench.kafka_ground import Place, import_strategies, make_topics, real_broker
+from bench.kafka_summary import rates_of, times_as_fast
+from bench.kafka_throughput import run_rounds
+from bench.timing import Candidate as Timed
+from bench.timing import in_turn, seconds_of
 from streams.kafka.brokers import NoBrokerError
 from streams.kafka.kafka_jars import Unavailable
 from streams.kafka.topic_spans import Asked
@@ -27,11 +28,8 @@ from streams.recorded.replay import How, replay_day
 from streams.recorded.source import open_topics
 from streams.settings import Settings
 
-Rates = Mapping[str, list[float]]
-"""Million ticks a second, by round."""
 
-
-def report(work: reference.Workload, rounds: int, files: Candidate) -> list[str]:
+def report(work: reference.Workload, rounds: int, files: Timed) -> list[str]:
     """Replay the topics, and say it in lines; `files` replays the same ticks out of a file."""
     try:
         with real_broker() as ground:
@@ -52,19 +50,28 @@ def report(work: reference.Workload, rounds: int, files: Candidate) -> list[str]
         return [f"  from topics: not measured: {why}"]
 
 
-def beside_streams(work: reference.Workload, place: Place, ours: Mapping[str, Candidate], rounds: int) -> list[str]:
+def beside_streams(work: reference.Workload, place: Place, ours: Mapping[str, Timed], rounds: int) -> list[str]:
     """Ours and Kafka Streams in turn."""
+    ticks = len(work.who)
+    mine = [Candidate("ours", f"from {name}", "", ticks, partial(rate, each, ticks)) for name, each in ours.items()]
     try:
         theirs = streams_of(work, place)
-        rates = in_rounds(ours, theirs, len(work.who), rounds)
-    except (Unavailable, RunError) as why:
+    except Unavailable as why:
         return [f"  Kafka Streams: not measured: {why}"]
-    names = [each.name for each in theirs]
-    lines = [f"  {name} {median(rates[name]):.2f} million ticks/s" for name in names]
-    return [*lines, against(rates, list(ours), names)]
+    done, failures = run_rounds([*mine, *theirs], rounds)
+    lines = []
+    for each in [*mine, *theirs]:
+        found = rates_of(done, each.name)
+        lines.append(f"  {each.name} {found.median / 1e6:.2f} million ticks/s" if found else f"  {each.name} no rate")
+        lines += [f"    failed: {why}" for why in failures.get(each.name, [])]
+    for each in mine:
+        times = times_as_fast(done, each.name, [peer.name for peer in theirs])
+        bound = " (bound 20)" if each is mine[0] else ""
+        lines.append(f"  {each.name} against Kafka Streams: {times.median:.1f} times{bound}" if times else "  no ratio")
+    return lines
 
 
-def streams_of(work: reference.Workload, place: Place) -> list[Peer]:
+def streams_of(work: reference.Workload, place: Place) -> list[Candidate]:
     """Kafka Streams at least once; raises `Unavailable`."""
     strategies = place.ground.scratch / "strategies.json"
     strategies.write_text(json.dumps(work.raw_strategies))
@@ -72,32 +79,16 @@ def streams_of(work: reference.Workload, place: Place) -> list[Peer]:
     return [each for each in in_java(market) if each.guarantee == GUARANTEES[0]]
 
 
-def in_rounds(ours: Mapping[str, Candidate], theirs: Sequence[Peer], ticks: int, rounds: int) -> Rates:
-    """All of them once a round."""
-    rates: dict[str, list[float]] = defaultdict(list)
-    for number in range(rounds):
-        for name, candidate in ours.items():
-            rates[name].append(ticks / seconds_of(candidate) / 1e6)
-        for each in theirs:
-            say(f"{each.name}, round {number + 1} of {rounds}")
-            rates[each.name].append(each.run(number) / 1e6)
-    return rates
+def rate(candidate: Timed, ticks: int, _round_number: int) -> float:
+    """Ticks a second of one run."""
+    return ticks / seconds_of(candidate)
 
 
-def against(rates: Rates, ours: Sequence[str], theirs: Sequence[str]) -> str:
-    """How many times Kafka Streams ours are, as the median of the rounds' own ratios."""
-    best = [max(found) for found in zip(*(rates[name] for name in theirs), strict=True)]
-    times = {name: median(mine / other for mine, other in zip(rates[name], best, strict=True)) for name in ours}
-    said = ", ".join(f"from {name} {found:.1f} times" for name, found in times.items())
-    rated = " and ".join(f"{median(rates[name]):.2f}" for name in ours)
-    return f"  ours against Kafka Streams, in turn with it {rated} million ticks/s: {said} (bound 20 from files)"
-
-
-def topics(environment: Mapping[str, str], out: Path, pairs: int) -> Candidate:
+def topics(environment: Mapping[str, str], out: Path, pairs: int) -> Timed:
     """A replay of all that is there, decided by what stands."""
     settings = Settings.read(environment)
 
     def run(_: object) -> None:
         must_find(pairs, replay_day(open_topics(settings, Asked()), out, How(report=False)).fired_pairs)
 
-    return Candidate(lambda: None, run)
+    return Timed(lambda: None, run)

@@ -166,7 +166,7 @@ def observe(columns: Columns, batch: Batch, tracked: bool, fires: FireColumns) -
     ticks = clocks = dups = late = updates = 0
     taken = len(batch.ticker)
     for i in range(scalars[RESUME_AT], len(batch.ticker)):
-        tick = np.uint64(i)  # unsigned, as in `look`
+        tick = np.uint64(i)  # unsigned, as in `note_other_buckets`
         t, now_ms = batch.ticker[tick], batch.ts_ms[tick]
         if t == NO_TICK:
             continue

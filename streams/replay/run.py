@@ -97,7 +97,7 @@ class Plan(NamedTuple):
 
 
 def replay(job: Job, advance: Advance = lambda _done, _total: None) -> Replayed:
-    """Replay one day, or what is given of it. Ticks are read, and files hashed, while strategies still are read."""
+    """Replay one day, or what is given of it. Files are hashed, and ticks read, while strategies still are."""
     found = find_files(job.ticks)
     files = [open_ticks(file.path, job.batch_ticks) for file in found]
     conditions = load_conditions()

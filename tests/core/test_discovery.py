@@ -49,6 +49,11 @@ class Owner:
     damped: int = 0
 
     @property
+    def held(self) -> Report | None:
+        """The report that waits, if any."""
+        return self.history.held if self.history is not None else None
+
+    @property
     def universe(self) -> frozenset[str]:
         return self.standing.strategy.universe
 
@@ -63,7 +68,7 @@ class Owner:
 
     def pass_time(self, at_ms: int) -> None:
         """A result of another strategy has come."""
-        if self.history is not None and self.history.held is not None:
+        if self.history is not None and self.held is not None:
             self._follow(release(self.standing, self.history, START_MS + at_ms, INTERVAL_MS), at_ms)
 
     def forget(self) -> None:
@@ -296,11 +301,11 @@ def test_whatever_is_reported(steps: Sequence[tuple[frozenset[str], int, str]]) 
             owner.edit(universe=symbols or A)
             last = None
         elif what == "owner":
-            if owner.history is None or owner.history.held is None:  # else its report comes again
+            if owner.held is None:  # else its report comes again
                 owner.history = None
         elif owner.report(symbols, at_ms) in {Outcome.CHANGED, Outcome.SAME, Outcome.HELD}:
             last = symbols
-        held = owner.history.held if owner.history else None
+        held = owner.held
         assert last is None or last <= owner.universe or (held is not None and last <= held.symbols)
     for _ in range(CALM_REPORTS):
         at_ms += CALM_MS
@@ -326,15 +331,17 @@ def test_reports_that_come_again_end_where_they_ended(steps: Sequence[tuple[froz
     for number, (symbols, pause_ms, _) in enumerate(steps):
         at_ms += pause_ms
         told.append((symbols, at_ms, owner.standing.strategy.version))
-        was_held = owner.history is not None and owner.history.held is not None
+        was_held = owner.held is not None
         owner.report(*told[-1])
-        is_held = owner.history is not None and owner.history.held is not None
-        committed = (committed if was_held else number) if is_held else number + 1
+        if owner.held is None:
+            committed = number + 1
+        elif not was_held:
+            committed = number
     before = owner.universe
     owner.forget()
     for each in told[max(0, min(committed, len(told) - 3)) :]:
         owner.report(*each)
     asked = [symbols for symbols, *_ in told if symbols]
-    held = owner.history.held if owner.history else None
+    held = owner.held
     assert not asked or asked[-1] <= owner.universe | (held.symbols if held else frozenset())
     assert not owner.changes or before <= owner.universe | (held.symbols if held else frozenset())

@@ -19,7 +19,7 @@ import pytest
 
 from streams import kernel_cache
 from tests.core.mutants import MUTANTS, Mutant, mutated
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, parsed
 
 PROPERTIES = ("tests/core/test_kernel_equals_oracle.py",)
 CAUGHT = re.compile(r"^E   (AssertionError|assert )", re.MULTILINE)
@@ -85,7 +85,7 @@ def test_there_are_many_mistakes_each_with_a_name_of_its_own() -> None:
 @by_name(MUTANTS)
 def test_a_mistake_is_made_in_one_place_and_is_python(mutant: Mutant) -> None:
     text = (ROOT / "streams" / "core" / mutant.file).read_text()
-    assert ast.dump(ast.parse(mutated(mutant, text))) != ast.dump(ast.parse(text))
+    assert ast.dump(parsed(mutated(mutant, text))) != ast.dump(parsed(text))
 
 
 @by_name(MUTANTS if os.environ.get("MUTANTS") == "all" else MADE)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.dev_script import load_dev
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, parsed
 
 
 class Setup:
@@ -166,7 +166,7 @@ def test_an_old_python_is_told_its_version_and_the_remedy(minor: int) -> None:
 
 
 def test_an_old_python_reads_far_enough_to_be_told() -> None:
-    tree = ast.parse((ROOT / "dev").read_text(), feature_version=(3, 7))
+    tree = parsed((ROOT / "dev").read_text(), python=(3, 7))
     ask = next(i for i, node in enumerate(tree.body) if isinstance(node, ast.If) and "PROBLEM" in ast.dump(node.test))
     annotations = [
         each.annotation
@@ -179,7 +179,7 @@ def test_an_old_python_reads_far_enough_to_be_told() -> None:
 
 
 def test_dev_imports_only_the_standard_library() -> None:
-    tree = ast.parse((ROOT / "dev").read_text())
+    tree = parsed((ROOT / "dev").read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names

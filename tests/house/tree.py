@@ -34,14 +34,14 @@ def module(path: str, text: str) -> Module:
     return Module(path, text, parsed(text, path))
 
 
-def parsed(text: str, path: str = "<text>") -> ast.Module:
+def parsed(text: str, path: str = "<text>", python: tuple[int, int] | None = None) -> ast.Module:
     """Parse a text, and collect nothing meanwhile.
 
     A collection may let another thread in, and CPython 3.11 counts the depth of all trees that are being made in one
     place: gh-106905. So it failed now and then, behind tests that had left something to collect.
     """
     with nothing_collected():
-        return ast.parse(text, path)
+        return ast.parse(text, path, feature_version=python)
 
 
 def modules(*folders: str) -> list[Module]:
